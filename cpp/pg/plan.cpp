@@ -1,0 +1,450 @@
+#include "pg/plan.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/window.hpp"
+#include "pg/plan_request.hpp"
+#include "pg/plan_rows.hpp"
+#include "pg/row.hpp"
+
+namespace strandline::pg {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t open_end = INT64_MAX;  // of a walk by token that is not done
+
+struct Registered {
+  std::int64_t stream_id = 0;
+  std::optional<std::int64_t> cursor_id;
+};
+
+struct Trigger {
+  std::int64_t id = 0;
+  std::int64_t triggered_at = 0;
+  bool fresh = false;
+};
+
+std::string shown(std::int64_t bound, const PlanRequest& request) { return core::bound_text(bound, request.type); }
+
+// Source, connection, stream and namespace of the request; made where they are new.
+Registered enroll(Transaction& transaction, const PlanRequest& request, const core::Window& window) {
+  Registered out;
+  const core::Digest config_hash = core::sha256(request.config);
+  transaction.run("stream.provenance",
+                  Params{request.provenance, request.reference, request.provider_version, request.source_digest, request.config, config_hash, request.labels, request.actor});
+  if (!boolean(transaction.run("stream.provenance_state", Params{request.provenance})[0], "enabled")) {
+    throw core::Error{core::ErrorCode::ConfigError, "the source " + request.provenance + " is disabled; enable it in ing_provenance before it is planned"};
+  }
+  const auto connection = integer(transaction.run("stream.connection", Params{request.provenance, request.actor})[0], "id");
+  std::int64_t head = 0;
+  if (!request.value) {
+    const Params space{request.space.provenance_code, request.space.operation_code, request.space.cursor_key, request.space.namespace_scope_code, request.space.namespace_key};
+    auto found = transaction.run("stream.cursor_find", space);
+    if (found.empty()) {
+      const bool token = request.type == core::CursorType::Token;
+      const auto origin = token ? std::optional<std::int64_t>{0} : request.origin ? request.origin : window.lo;
+      if (!origin) {
+        throw core::Error{core::ErrorCode::ConfigError, request.provenance + " has nothing to begin from: give a window with a start (window=\"2013/\"), or set origin on the provider"};
+      }
+      const auto value = request.type == core::CursorType::Time ? std::optional{'"' + shown(*origin, request) + '"'} : request.type == core::CursorType::Id ? std::optional{std::to_string(*origin)} : std::nullopt;
+      transaction.run("stream.cursor", Params{request.space.provenance_code, request.space.operation_code, request.space.cursor_key, request.space.namespace_scope_code, request.space.namespace_key,
+                                              request.type_code, request.zone, *origin, value});
+      found = transaction.run("stream.cursor_find", space);
+    }
+    const auto& cursor = found[0];
+    if (text(cursor, "cursor_type_code") != request.type_code) {
+      throw core::Error{core::ErrorCode::Conflict, request.provenance + ">" + request.space.cursor_key + " counts by " + text(cursor, "cursor_type_code") + ", and the provider now says " + request.type_code +
+                                                       "; load into another table, or keep cursor_type"};
+    }
+    out.cursor_id = integer(cursor, "id");
+    head = integer(cursor, "head_sequence_no");
+  }
+  const auto known = transaction.run("stream.find", Params{connection, request.stream, request.target.schema, request.target.table});
+  if (!known.empty() && head > 0 && (texts(known[0], "primary_key") != request.target.primary_key || (text(known[0], "write_mode") == "merge") != request.target.merge)) {
+    throw core::Error{core::ErrorCode::Conflict, request.target.name() + " was loaded with mode " + text(known[0], "write_mode") +
+                                                     " and another primary key than asked for now; keep mode and primary_key, or load into another table and read it with only=\"all\""};
+  }
+  out.stream_id = integer(transaction.run("stream.upsert", Params{connection, request.stream, request.target.schema, request.target.table, request.target.merge ? "merge" : "append",
+                                                                  request.target.primary_key, request.target.cursor_field, request.columns, request.contract, request.labels, request.actor})[0],
+                          "id");
+  if (request.mutex_key) transaction.run("task.mutex", Params{*request.mutex_key});
+  return out;
+}
+
+void check_same(const PlanRequest& request, const pqxx::row& known) {
+  if (digest(known, "request_hash") == request.request_hash) return;
+  throw core::Error{core::ErrorCode::Conflict, "the trigger (" + request.scheduler + ", " + request.job + ", " + request.log + ") of " + text(known, "created") +
+                                                   " asked for something else; send the same request, or give the new one a trigger of its own"};
+}
+
+// The stored answer of a trigger that is known.
+std::optional<PlanResult> known_plan(Transaction& transaction, const PlanRequest& request) {
+  const auto instance = transaction.run("plan.instance_find", Params{request.scheduler, request.job, request.log});
+  if (instance.empty()) return std::nullopt;
+  check_same(request, instance[0]);
+  const auto plans = transaction.run("plan.by_trigger", Params{integer(instance[0], "id")});
+  if (plans.empty()) return std::nullopt;
+  const auto& row = plans[0];
+  PlanResult out;
+  out.plan_id = integer(row, "id");
+  out.plan_key = text(row, "plan_key").substr(2);
+  out.schedule_instance_id = integer(instance[0], "id");
+  out.stream_id = integer(row, "stream_id");
+  out.cursor_id = maybe_integer(row, "cursor_id");
+  out.status = text(row, "status_code");
+  out.reason_code = maybe_text(row, "reason_code");
+  out.reason = maybe_text(row, "reason");
+  out.slices = integer(row, "total_slices");
+  if (const auto lo = maybe_integer(row, "window_from")) out.window = core::Interval{*lo, integer(row, "window_to")};
+  out.window_spec = text(row, "window_spec");
+  out.generation = integer(row, "generation");
+  out.repeated = true;
+  if (out.cursor_id && out.window) {
+    for (const auto& other : transaction.run("plan.in_flight", Params{*out.cursor_id, out.generation, out.window->lo, out.window->hi, *out.plan_id})) out.in_flight_plans.push_back(integer(other, "plan_id"));
+  }
+  return out;
+}
+
+// Writes the trigger. Not fresh: it is known, and the caller answers from the ledger.
+Trigger write_trigger(Transaction& transaction, const PlanRequest& request) {
+  const auto expr = request.expr == "null" ? std::nullopt : std::optional{request.expr};
+  const auto row = transaction.run("plan.instance", Params{request.provenance, request.scheduler, request.job, request.log, request.trigger_type, request.request, request.request_hash, request.snapshot,
+                                                           core::sha256(request.snapshot), expr, request.expr_hash, request.actor});
+  if (row.empty()) return {};
+  return {integer(row[0], "id"), integer(row[0], "triggered_at"), true};
+}
+
+// The window of a plan, and where each bound came from.
+struct Bounds {
+  core::Interval window;
+  std::string from;
+  std::string to;
+};
+
+Bounds bounds_of(const PlanRequest& request, const pqxx::row& cursor, std::int64_t triggered_at) {
+  const core::Window asked = request.resolve(triggered_at);
+  Bounds out;
+  const std::int64_t mark = integer(cursor, "value_norm");
+  if (asked.lo) {
+    out = {{*asked.lo, 0}, "argument", ""};
+  } else {
+    out = {{mark - request.lookback, 0}, mark == integer(cursor, "origin") ? "origin" : "watermark", ""};
+  }
+  if (asked.hi) {
+    out.window.hi = *asked.hi;
+    out.to = "argument";
+  } else if (request.type == core::CursorType::Time) {
+    out.window.hi = triggered_at - request.lag;
+    out.to = "now";
+  } else {
+    throw core::Error{core::ErrorCode::ConfigError, request.provenance + ": a window of ids needs an end, because ids have no now; give window=(start, stop)"};
+  }
+  // A watermark beyond now, or a lag that reaches behind it, leaves nothing to ask for.
+  if (out.window.hi < out.window.lo) out.window.hi = out.window.lo;
+  if (!request.value) out.window = core::frame(request.strategy, request.time_zone(), out.window);
+  return out;
+}
+
+struct Cut {
+  std::int64_t task = 0;
+  std::int64_t slice = 0;
+  std::int64_t plan = 0;
+  core::Interval bounds;
+  bool pages = false;
+  bool failed = false;
+  bool superseded = false;
+  core::Digest key{};
+};
+
+std::vector<Cut> closed_cuts(Transaction& transaction, std::int64_t cursor, std::int64_t generation, core::Interval window) {
+  std::vector<Cut> out;
+  for (const auto& row : transaction.run("plan.closed_cuts", Params{cursor, generation, window.lo, window.hi})) {
+    out.push_back({integer(row, "id"), integer(row, "slice_id"), integer(row, "plan_id"), {integer(row, "lo"), integer(row, "hi")}, integer(row, "batch_no") > 0, text(row, "status_code") == "FAILED",
+                   boolean(row, "superseded"), digest(row, "idempotent_key").value_or(core::Digest{})});
+  }
+  return out;
+}
+
+bool overlaps(const core::Intervals& intervals, const core::Interval& part) { return !core::intersect(intervals, {part}).empty(); }
+
+struct Work {
+  core::Intervals missing;
+  std::vector<NewSlice> slices;      // in the order of the claim
+  std::vector<Cut> reopened;
+  std::vector<std::int64_t> superseded;  // slices
+  std::optional<std::int64_t> left_from;  // where max_slices ended the plan
+};
+
+std::vector<core::Interval> cut(const PlanRequest& request, const core::Intervals& missing, std::size_t limit) {
+  std::vector<core::Interval> out;
+  const auto one = [&](const core::Interval& interval) {
+    if (request.cuts) {
+      core::cut_at(*request.cuts, interval, out);
+    } else {
+      core::cut(request.strategy, request.time_zone(), interval, limit - std::min(limit, out.size()), request.order, out);
+    }
+  };
+  if (request.order == core::Order::Oldest) {
+    std::for_each(missing.begin(), missing.end(), one);
+  } else {
+    std::for_each(missing.rbegin(), missing.rend(), one);
+    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.lo > b.lo; });
+  }
+  if (out.size() > limit) out.resize(limit);
+  return out;
+}
+
+std::string spec_of(Transaction& transaction, const PlanRequest& request, std::int64_t cursor, std::int64_t generation, const core::Interval& bounds) {
+  std::string spec;
+  core::append_slice_spec(spec, request.type, bounds.lo, bounds.hi);
+  if (request.type != core::CursorType::Token) return spec;
+  // Where the walk goes on: the token is part of the slice, so that the task reads the same pages whenever it runs.
+  const auto token = transaction.run("plan.token", Params{cursor, generation});
+  if (!token.empty()) spec.insert(spec.size() - 1, R"(,"token":)" + text(token[0], "after_token"));
+  return spec;
+}
+
+Work lay_out(Transaction& transaction, const PlanRequest& request, std::int64_t cursor, std::int64_t generation, core::Interval window) {
+  Work work;
+  for (const auto& row : transaction.run("plan.missing", Params{cursor, generation, window.lo, window.hi})) work.missing.push_back({integer(row, "lo"), integer(row, "hi")});
+  if (work.missing.empty()) return work;
+  const auto closed = closed_cuts(transaction, cursor, generation, window);
+  core::Intervals rest = work.missing;
+  std::map<core::Digest, const Cut*> by_key;
+  for (const auto& each : closed) {
+    if (!overlaps(work.missing, each.bounds)) continue;
+    by_key.emplace(each.key, &each);
+    // A closed cut with pages is taken up whole: cut anew, its committed rows would be read again beside themselves.
+    const bool whole = each.pages || (request.only == PlanRequest::Only::Failed && each.failed);
+    if (each.superseded || !whole) continue;
+    work.reopened.push_back(each);
+    rest = core::subtract(rest, {each.bounds});
+  }
+  if (request.only == PlanRequest::Only::Failed) {
+    work.reopened.erase(std::remove_if(work.reopened.begin(), work.reopened.end(), [](const Cut& each) { return !each.failed; }), work.reopened.end());
+    work.missing.clear();
+    for (const auto& each : work.reopened) work.missing.push_back(each.bounds);
+    work.missing = core::normalize(work.missing);
+    return work;
+  }
+  const bool outside = (request.strategy.kind == core::StrategyKind::Budget || request.strategy.kind == core::StrategyKind::Custom) && !request.cuts;
+  if (outside) return work;  // a dry run whose answer tells the provider what to cut
+  const auto limit = static_cast<std::size_t>(std::max<std::int64_t>(0, request.max_slices - static_cast<std::int64_t>(work.reopened.size())));
+  const auto cuts = cut(request, rest, limit + 1);
+  std::set<std::int64_t> taken;
+  for (const auto& bounds : cuts) {
+    if (work.slices.size() == limit) {
+      work.left_from = bounds.lo;
+      break;
+    }
+    NewSlice slice = identified(request, bounds, spec_of(transaction, request, cursor, generation, bounds), generation);
+    if (const auto same = by_key.find(slice.key); same != by_key.end()) {
+      work.reopened.push_back(*same->second);
+      taken.insert(same->second->task);
+    } else {
+      work.slices.push_back(std::move(slice));
+    }
+  }
+  // Closed cuts without pages whose window is cut otherwise now.
+  for (const auto& each : closed) {
+    if (!each.superseded && !each.pages && taken.count(each.task) == 0 && overlaps(rest, each.bounds)) work.superseded.push_back(each.slice);
+  }
+  return work;
+}
+
+void reopen(Transaction& transaction, const PlanRequest& request, std::int64_t plan, const std::string& pool, const std::vector<Cut>& cuts) {
+  std::vector<std::int64_t> tasks;
+  std::vector<std::int64_t> slices;
+  for (const auto& each : cuts) {
+    tasks.push_back(each.task);
+    slices.push_back(each.slice);
+  }
+  std::sort(tasks.begin(), tasks.end());
+  transaction.run("plan.reopen_lock", Params{tasks});
+  transaction.run("plan.supersede", Params{slices, false});
+  const auto queued = transaction.run("plan.reopen", Params{plan, tasks, request.priority, pool, request.mutex_key, request.max_attempts, request.max_losses, request.delay, request.deadline});
+  if (static_cast<std::size_t>(queued.size()) != tasks.size()) throw core::Error{core::ErrorCode::Error, "a closed cut was no longer closed under the lock of its cursor; run `strandline verify`"};
+}
+
+std::string window_spec(const PlanRequest& request, const Bounds& bounds) {
+  return json{{"asked", json::parse(request.window_asked)}, {"from", bounds.from}, {"to", bounds.to}}.dump();
+}
+
+struct Why {
+  const char* code = nullptr;
+  std::string text;
+};
+
+Why why_empty(const PlanRequest& request, const Bounds& bounds, const std::vector<std::int64_t>& in_flight) {
+  const std::string window = '[' + shown(bounds.window.lo, request) + ", " + (bounds.window.hi == open_end ? std::string{"open"} : shown(bounds.window.hi, request)) + ')';
+  if (bounds.window.empty()) return {"EMPTY_WINDOW", "the window is empty: it begins and ends at " + shown(bounds.window.lo, request) + " (" + bounds.from + ", " + bounds.to + ")"};
+  if (request.only == PlanRequest::Only::Failed) return {"NOTHING_FAILED", "nothing in " + window + " has failed"};
+  if (!in_flight.empty()) return {"IN_FLIGHT", "what is missing of " + window + " is in the hands of plan " + std::to_string(in_flight.front())};
+  return {"NOTHING_MISSING", "all of " + window + " is covered; only=\"all\" reads it again"};
+}
+
+// Writes the plan row and its work; what is shared by windows and values.
+void write_plan(Transaction& transaction, const PlanRequest& request, const Registered& known, const Trigger& trigger, const Bounds& bounds, const Work& work, const Why& why, PlanResult& result) {
+  const core::Digest key = core::plan_key(request.scheduler, request.job, request.log, request.stream, 0);
+  const auto total = static_cast<std::int64_t>(work.slices.size() + work.reopened.size());
+  std::optional<std::int64_t> from;
+  std::optional<std::int64_t> to;
+  if (!request.value) {
+    from = bounds.window.lo;
+    to = bounds.window.hi;
+  }
+  const auto reason_code = why.code == nullptr ? std::nullopt : std::optional<std::string>{why.code};
+  const auto reason = why.code == nullptr ? std::nullopt : std::optional{why.text};
+  result.status = total == 0 ? "SUCCEEDED" : "ACTIVE";
+  result.plan_key = core::to_hex(key);
+  result.reason_code = reason_code;
+  result.reason = reason;
+  result.slices = total;
+  result.window_spec = window_spec(request, bounds);
+  if (request.dry_run) return;
+  result.schedule_instance_id = trigger.id;
+  result.plan_id = integer(transaction.run("plan.insert", Params{key, trigger.id, known.stream_id, known.cursor_id, request.provenance, request.operation,
+                                                                 request.value ? "SINGLE" : core::strategy_code(request.strategy.kind), core::strategy_json(request.strategy), from, to, result.window_spec,
+                                                                 request.zone, request.expr_hash, result.generation, total, result.status, reason_code, reason})[0],
+                           "id");
+  if (!work.reopened.empty()) reopen(transaction, request, *result.plan_id, request.pool, work.reopened);
+  if (!work.superseded.empty()) transaction.run("plan.supersede", Params{work.superseded, true});
+  write_rows(transaction, request, {*result.plan_id, known.cursor_id, result.generation, request.pool, static_cast<std::int64_t>(work.reopened.size()) + 1}, work.slices);
+  if (request.mutex_key && total > 0) transaction.run("task.admit", Params{std::vector<std::string>{*request.mutex_key}});
+}
+
+void plan_window(Transaction& transaction, const PlanRequest& request, const Registered& known, const Trigger& trigger, PlanResult& result) {
+  const std::int64_t cursor = *known.cursor_id;
+  const auto locked = transaction.run("plan.lock", Params{cursor});
+  const auto& row = locked[0];
+  result.generation = integer(row, "minimum_generation");
+  Bounds bounds;
+  if (request.type == core::CursorType::Token) {
+    const auto end = transaction.run("plan.token_end", Params{cursor, result.generation});
+    bounds = {{maybe_integer(end[0], "hi").value_or(0), open_end}, "watermark", "done"};
+  } else {
+    bounds = bounds_of(request, row, trigger.triggered_at);
+  }
+  const bool rereads = request.only == PlanRequest::Only::All || (request.lookback > 0 && bounds.from == "watermark");
+  if (rereads && !request.target.merge && integer(row, "head_sequence_no") > 0) {
+    throw core::Error{core::ErrorCode::ConfigError, "only=\"all\" reads what is loaded again, which mode append would store twice; use a primary_key with mode merge"};
+  }
+  if (integer(row, "head_sequence_no") > 0 && !rereads && !describe_target(transaction, request.target.schema, request.target.table)) {
+    throw core::Error{core::ErrorCode::Conflict, request.target.name() + " is gone, and the ledger says that it was loaded; restore the table, or load into another one, or read everything again with only=\"all\" and a primary_key"};
+  }
+  if (rereads) {
+    result.generation = integer(transaction.run("plan.new_generation", Params{cursor})[0], "generation");
+    if (request.type == core::CursorType::Token) bounds.window.lo = 0;
+  }
+  result.window = bounds.window;
+  Work work;
+  if (!bounds.window.empty()) work = lay_out(transaction, request, cursor, result.generation, bounds.window);
+  result.missing = work.missing;
+  for (const auto& other : transaction.run("plan.in_flight", Params{cursor, result.generation, bounds.window.lo, bounds.window.hi, std::int64_t{0}})) result.in_flight_plans.push_back(integer(other, "plan_id"));
+  Why why;
+  if (work.slices.empty() && work.reopened.empty()) {
+    if (work.missing.empty() || !request.dry_run) why = why_empty(request, bounds, result.in_flight_plans);
+  } else if (work.left_from) {
+    why = {"CAPPED", "max_slices (" + std::to_string(request.max_slices) + ") is reached; what lies " + (request.order == core::Order::Oldest ? "from " : "up to ") + shown(*work.left_from, request) +
+                         " is left for the next plan"};
+  }
+  for (const auto& slice : work.slices) {
+    if (result.slice_bounds.size() < 1000 && request.dry_run) result.slice_bounds.push_back(slice.bounds);
+  }
+  for (const auto& each : work.reopened) {
+    if (result.slice_bounds.size() < 1000 && request.dry_run) result.slice_bounds.push_back(each.bounds);
+  }
+  write_plan(transaction, request, known, trigger, bounds, work, why, result);
+}
+
+void plan_value(Transaction& transaction, const PlanRequest& request, const Registered& known, const Trigger& trigger, PlanResult& result) {
+  const bool iterator = request.value_spec.empty();
+  const std::string spec = iterator ? R"({"plan":")" + core::to_hex(core::plan_key(request.scheduler, request.job, request.log, request.stream, 0)) + "\"}" : request.value_spec;
+  Work work;
+  Why why;
+  for (result.generation = 1;; ++result.generation) {
+    NewSlice slice = identified(request, {}, spec, result.generation);
+    const auto found = transaction.run("plan.find_task", Params{slice.key});
+    if (found.empty()) {
+      work.slices.push_back(std::move(slice));
+      break;
+    }
+    const auto status = text(found[0], "status_code");
+    const auto holder = integer(found[0], "plan_id");
+    if (status == "FAILED" || status == "CANCELLED") {
+      work.reopened.push_back({integer(found[0], "id"), integer(found[0], "slice_id"), holder, {}, false, false, false, slice.key});
+      break;
+    }
+    if (status == "SUCCEEDED" && request.only == PlanRequest::Only::All) continue;
+    if (status == "SUCCEEDED") {
+      why = {"NOTHING_MISSING", "already loaded by plan " + std::to_string(holder) + "; only=\"all\" loads it again"};
+    } else {
+      why = {"IN_FLIGHT", "the same value is being loaded by plan " + std::to_string(holder)};
+      result.in_flight_plans.push_back(holder);
+    }
+    break;
+  }
+  write_plan(transaction, request, known, trigger, {{}, "value", "value"}, work, why, result);
+}
+
+}  // namespace
+
+PlanResult plan(Session& session, const json& raw) {
+  const PlanRequest request = read_request(session, raw);
+  // Everything that can be wrong with the window is found before anything is written.
+  const auto [window, known] = session.transact(page_limits, [&](Transaction& transaction) {
+    return std::pair{request.resolve(integer(transaction.run("tx.clock")[0], "now")), request.dry_run ? std::nullopt : known_plan(transaction, request)};
+  });
+  if (known) return *known;
+
+  PlanResult result;
+  const auto work = [&](Transaction& transaction, const Registered& registered, const Trigger& trigger) {
+    result = PlanResult{};
+    result.stream_id = registered.stream_id;
+    result.cursor_id = registered.cursor_id;
+    if (request.value) {
+      plan_value(transaction, request, registered, trigger, result);
+    } else {
+      plan_window(transaction, request, registered, trigger, result);
+    }
+  };
+
+  if (request.dry_run) {
+    const std::lock_guard<std::recursive_mutex> guard{session.turn()};
+    Transaction transaction{session, plan_limits};  // never committed
+    const Registered registered = enroll(transaction, request, window);
+    work(transaction, registered, {0, integer(transaction.run("tx.clock")[0], "now"), true});
+    return result;
+  }
+
+  // A transaction of its own, so that planners of other windows do not wait for these rows while this one cuts its slices.
+  const Registered registered = session.transact(page_limits, [&](Transaction& transaction) { return enroll(transaction, request, window); });
+  session.transact(plan_limits, [&](Transaction& transaction) {
+    const Trigger trigger = write_trigger(transaction, request);
+    if (trigger.fresh) {
+      work(transaction, registered, trigger);
+      return;
+    }
+    auto stored = known_plan(transaction, request);
+    if (!stored) throw core::Error{core::ErrorCode::Error, "the trigger (" + request.scheduler + ", " + request.job + ", " + request.log + ") has no plan; run `strandline verify`"};
+    result = std::move(*stored);
+  });
+  return result;
+}
+
+std::optional<std::string> close_plan(Session& session, std::int64_t plan) {
+  return session.transact(page_limits, [&](Transaction& transaction) -> std::optional<std::string> {
+    const auto look = transaction.run("plan.close_look", Params{plan});
+    if (look.empty() || !boolean(look[0], "closable")) return std::nullopt;
+    // Two statements: the second sees what the lock waited for.
+    if (transaction.run("plan.close_lock", Params{plan}).empty()) return std::nullopt;
+    const auto closed = transaction.run("plan.close", Params{plan});
+    if (closed.empty()) return std::nullopt;
+    return text(closed[0], "status_code");
+  });
+}
+
+}  // namespace strandline::pg

@@ -1,0 +1,229 @@
+#include "pg/session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "pg/query.hpp"
+
+namespace strandline::pg {
+namespace {
+
+constexpr std::string_view literal_schema = "strandline.";
+constexpr int tries = 3;
+
+bool plain_identifier(std::string_view text) {
+  if (text.empty() || text.size() > 63 || (text[0] >= '0' && text[0] <= '9')) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+}
+
+std::string literal(std::string_view text) { return '\'' + std::string{text} + '\''; }
+
+core::ErrorCode code_of(const std::string& state, bool broken) {
+  if (broken || state.compare(0, 2, "08") == 0 || state == "57P01" || state == "57P03" || state == "53300") return core::ErrorCode::Unreachable;
+  if (state.compare(0, 2, "22") == 0 || state.compare(0, 2, "23") == 0) return core::ErrorCode::DataError;
+  // Privileges, undefined objects, wrong definitions: somebody has to change something before a repetition helps.
+  if (state.compare(0, 2, "42") == 0 || state.compare(0, 2, "3F") == 0 || state.compare(0, 2, "28") == 0 || state.compare(0, 2, "0A") == 0 || state == "25006") return core::ErrorCode::ConfigError;
+  return core::ErrorCode::Error;
+}
+
+[[noreturn]] void raise(std::string_view what, std::string message, const std::string& state, bool broken) {
+  while (!message.empty() && message.back() == '\n') message.pop_back();
+  if (message.compare(0, 8, "ERROR:  ") == 0) message.erase(0, 8);
+  const nlohmann::json context{{"query", what}, {"sqlstate", state}};
+  if (broken) message = "the connection to the database was lost (" + message + "); the call can be repeated";
+  throw DatabaseError{code_of(state, broken), std::string{what} + ": " + message, state, broken, context.dump()};
+}
+
+}  // namespace
+
+bool DatabaseError::repeatable() const noexcept {
+  static constexpr std::array<std::string_view, 7> states{"40001", "40P01", "55P03", "25P03", "23505", "57P01", "57P03"};
+  return broken_ || std::find(states.begin(), states.end(), state_) != states.end();
+}
+
+std::string quote_identifier(std::string_view identifier) {
+  if (identifier.empty() || identifier.size() > 63 || identifier.find('\0') != std::string_view::npos) {
+    throw core::Error{core::ErrorCode::ConfigError, "the name \"" + std::string{identifier.substr(0, 80)} + "\" cannot be an identifier: PostgreSQL allows 1 to 63 bytes without NUL"};
+  }
+  std::string out = "\"";
+  for (const char c : identifier) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  out += '"';
+  return out;
+}
+
+Session::Session(std::string dsn, std::string schema, std::string name) : dsn_{std::move(dsn)}, schema_{std::move(schema)}, name_{std::move(name)} {
+  if (!plain_identifier(schema_)) {
+    throw core::Error{core::ErrorCode::ConfigError, "the schema name \"" + schema_ + "\" must be lower-case letters, digits and underscores, at most 63 of them"};
+  }
+  static_cast<void>(connection());
+}
+
+Connection& Session::connection() {
+  if (!connection_ || connection_->broken()) {
+    connection_.reset();
+    connection_ = std::make_unique<Connection>(dsn_, name_);
+  }
+  return *connection_;
+}
+
+std::string Session::localized(std::string_view sql) const {
+  std::string out;
+  out.reserve(sql.size());
+  for (std::size_t from = 0;;) {
+    const auto at = sql.find(literal_schema, from);
+    if (at == std::string_view::npos) return out.append(sql.substr(from));
+    out.append(sql.substr(from, at - from)).append(schema_).append(1, '.');
+    from = at + literal_schema.size();
+  }
+}
+
+const std::string& Session::text(std::string_view name) {
+  const auto& found = query(name);
+  auto [entry, fresh] = texts_.try_emplace(found.name);
+  if (fresh) entry->second = localized(found.text);
+  return entry->second;
+}
+
+bool Session::again(const core::Error& error, int attempt) {
+  const auto* database = dynamic_cast<const DatabaseError*>(&error);
+  const bool doubt = error.code() == core::ErrorCode::InDoubt;
+  const bool refused = database == nullptr && error.code() == core::ErrorCode::Unreachable;
+  if (attempt >= tries || !(doubt || refused || (database != nullptr && database->repeatable()))) return false;
+  // Jitter, so that two transactions that met once do not meet again.
+  static thread_local std::mt19937 random{std::random_device{}()};
+  const int most = refused ? 400 : 20;
+  std::this_thread::sleep_for(std::chrono::milliseconds{std::uniform_int_distribution<int>{1, most * attempt}(random)});
+  return true;
+}
+
+Transaction::Transaction(Session& session, const Limits& limits, Access access) : session_{session}, connection_{session.connection()} {
+  // One round trip: the level and the limits are known before anything is sent.
+  std::string opening = session_.text(access == Access::Read ? "tx.begin_read" : "tx.begin") + ";" + session_.text("tx.limits");
+  for (const auto& [marker, value] : {std::pair{"{idle}", limits.idle}, {"{lock}", limits.lock}, {"{statement}", limits.statement}}) {
+    opening.replace(opening.find(marker), std::string_view{marker}.size(), literal(value));
+  }
+  guarded("tx.begin", [&] { return connection_.execute(opening); });
+}
+
+Transaction::~Transaction() {
+  if (!open_ || connection_.broken()) return;
+  try {
+    connection_.execute(session_.text("tx.rollback"));
+  } catch (const std::exception&) {
+    // The connection is gone or in a state that only closing mends; the server rolls back either way.
+    session_.close();
+  }
+}
+
+template <class Statement>
+pqxx::result Transaction::guarded(std::string_view what, Statement statement) {
+  try {
+    return statement();
+  } catch (const pqxx::sql_error& error) {
+    raise(what, error.what(), error.sqlstate(), connection_.broken());
+  } catch (const pqxx::broken_connection& error) {
+    raise(what, error.what(), "08006", true);
+  } catch (const pqxx::failure& error) {
+    raise(what, error.what(), "", connection_.broken());
+  }
+}
+
+pqxx::result Transaction::run(std::string_view name, const Params& params) {
+  return guarded(name, [&] { return params.values().empty() ? connection_.execute(session_.text(name)) : connection_.execute(session_.text(name), params); });
+}
+
+namespace {
+
+// Markers are replaced in one pass, so that an identifier that looks like a marker stays an identifier.
+std::string filled(const std::string& text, const Markers& markers) {
+  std::string out;
+  for (std::size_t from = 0;;) {
+    const auto open = text.find('{', from);
+    if (open == std::string::npos) return out.append(text, from, std::string::npos);
+    const auto close = text.find('}', open);
+    const auto marker = markers.find(std::string_view{text}.substr(open + 1, close == std::string::npos ? 0 : close - open - 1));
+    out.append(text, from, open - from);
+    if (marker == markers.end()) {
+      out += '{';
+      from = open + 1;
+    } else {
+      out += marker->second;
+      from = close + 1;
+    }
+  }
+}
+
+}  // namespace
+
+pqxx::result Transaction::render(std::string_view name, const Markers& markers, const Params& params) {
+  return text_named(name, rendered(name, markers), params);
+}
+
+std::string Transaction::rendered(std::string_view name, const Markers& markers) { return filled(session_.text(name), markers); }
+
+pqxx::result Transaction::text(const std::string& sql, const Params& params) { return text_named("query", sql, params); }
+
+pqxx::result Transaction::text_named(std::string_view name, const std::string& sql, const Params& params) {
+  return guarded(name, [&] { return params.values().empty() ? connection_.execute(sql) : connection_.execute(sql, params); });
+}
+
+pqxx::result Transaction::script(const std::string& sql) {
+  return guarded("script", [&] { return connection_.execute(sql); });
+}
+
+std::int64_t Transaction::copy(std::string_view name, const Markers& markers, const std::function<void(const Sink&)>& produce) {
+  PGconn* raw = connection_.raw();
+  const auto fail = [&](PGresult* result) {
+    const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char* primary = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const std::string known = state == nullptr ? "08006" : state;
+    std::string message = primary == nullptr ? PQerrorMessage(raw) : primary;
+    PQclear(result);
+    while (PGresult* rest = PQgetResult(raw)) PQclear(rest);
+    raise(name, std::move(message), known, connection_.broken());
+  };
+  PGresult* started = PQexec(raw, rendered(name, markers).c_str());
+  if (PQresultStatus(started) != PGRES_COPY_IN) fail(started);
+  PQclear(started);
+  try {
+    produce([&](const char* data, std::size_t size) {
+      // A refusal here means that the server has ended the COPY; its reason is in the result.
+      if (PQputCopyData(raw, data, static_cast<int>(size)) != 1) fail(PQgetResult(raw));
+    });
+  } catch (const DatabaseError&) {
+    throw;
+  } catch (...) {
+    PQputCopyEnd(raw, "abandoned by the client");
+    while (PGresult* rest = PQgetResult(raw)) PQclear(rest);
+    throw;
+  }
+  if (PQputCopyEnd(raw, nullptr) != 1) fail(PQgetResult(raw));
+  PGresult* ended = PQgetResult(raw);
+  if (PQresultStatus(ended) != PGRES_COMMAND_OK) fail(ended);
+  const std::int64_t rows = std::stoll(PQcmdTuples(ended));
+  PQclear(ended);
+  while (PGresult* rest = PQgetResult(raw)) PQclear(rest);
+  return rows;
+}
+
+void Transaction::commit() {
+  open_ = false;
+  try {
+    connection_.execute(session_.text("tx.commit"));
+  } catch (const std::exception& error) {
+    if (!connection_.broken()) {
+      const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error);
+      raise("tx.commit", error.what(), sql == nullptr ? "" : sql->sqlstate(), false);
+    }
+    throw core::Error{core::ErrorCode::InDoubt, "the connection was lost during COMMIT: the transaction may or may not have been stored"};
+  }
+}
+
+}  // namespace strandline::pg

@@ -1,0 +1,61 @@
+#pragma once
+// Moves of tasks that no run makes: leaving, cancelling, retrying, reaping.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pg/session.hpp"
+
+namespace strandline::pg {
+
+// What a verb is about: exactly one id is not 0.
+struct Subject {
+  std::int64_t plan = 0;
+  std::int64_t task = 0;
+  std::int64_t cursor = 0;
+
+  [[nodiscard]] std::string name() const;
+};
+
+// How tasks leave their state. Pause in microseconds.
+struct Exit {
+  std::string_view want;  // QUEUED, SUCCEEDED, FAILED, CANCELLED
+  std::string_view reason;
+  std::int64_t pause = 0;
+  int failures = 0;
+  int losses = 0;
+};
+
+struct Left {
+  std::int64_t task;
+  std::string status;  // QUEUED may have become CANCELLED
+};
+
+// The one exit of tasks that the transaction has locked: leave, then admit whoever waited for their mutexes. A task that
+// fails or is cancelled takes its queued descendants with it.
+std::vector<Left> leave(Transaction& transaction, const std::vector<std::int64_t>& tasks, const Exit& exit);
+
+// Locks tasks, the children that their exit will touch, and, where the exit may take descendants down, those too.
+pqxx::result lock_tasks(Transaction& transaction, const std::vector<std::int64_t>& tasks);
+
+// Cancels: queued tasks end now, running ones are asked and end at their next page, renewal or reap. Idempotent.
+std::vector<Left> cancel(Session& session, const Subject& subject, const std::string& actor, const std::string& reason);
+
+// Queues closed tasks again, with the descendants that fell with them, and opens their plans. Returns their ids. Throws Conflict
+// for a task whose window has been loaded or taken since, or was cut anew.
+std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor, const std::string& reason);
+
+struct Reaped {
+  std::int64_t lost = 0;       // runs whose lease had passed, queued again
+  std::int64_t cancelled = 0;  // such runs whose end had been asked for, and tasks of local providers that are gone
+  std::int64_t failed = 0;     // out of losses, or past their deadline
+  std::vector<std::int64_t> plans;
+};
+
+// Takes back what nobody works on any more: passed leases, passed deadlines of queued tasks, queued tasks of local providers
+// whose process has not been seen for three leases. Any worker calls it now and then. `lease` in microseconds.
+Reaped reap(Session& session, std::int64_t most, std::int64_t lease);
+
+}  // namespace strandline::pg

@@ -40,9 +40,9 @@ std::string fill(const Query& query, std::initializer_list<std::pair<std::string
   const bool known = std::all_of(values.begin(), values.end(),
                                  [&query](const auto& value) { return has_marker(query.markers, value.first); });
   if (!known || values.size() != marker_count(query.markers)) {
-    throw core::Error{core::ErrorCode::Error, "query '" + std::string{query.name} +
-                                                  "' needs values for exactly these markers: " +
-                                                  std::string{query.markers}};
+    throw core::Error{core::ErrorCode::Error,
+                      "query '" + std::string{query.name} +
+                          "' needs values for exactly these markers: " + std::string{query.markers}};
   }
   // One pass over the template: a value that itself spells a marker must not be replaced again.
   std::string text;

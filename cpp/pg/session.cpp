@@ -20,7 +20,14 @@ bool plain_identifier(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
 }
 
-std::string literal(std::string_view text) { return '\'' + std::string{text} + '\''; }
+const char* opening_of(Transaction::Access access) {
+  switch (access) {
+    case Transaction::Access::Read: return "tx.begin_read";
+    case Transaction::Access::Snapshot: return "tx.begin_snapshot";
+    case Transaction::Access::Write: break;
+  }
+  return "tx.begin";
+}
 
 core::ErrorCode code_of(const std::string& state, bool broken) {
   if (broken || state.compare(0, 2, "08") == 0 || state == "57P01" || state == "57P03" || state == "53300") return core::ErrorCode::Unreachable;
@@ -43,6 +50,16 @@ core::ErrorCode code_of(const std::string& state, bool broken) {
 bool DatabaseError::repeatable() const noexcept {
   static constexpr std::array<std::string_view, 7> states{"40001", "40P01", "55P03", "25P03", "23505", "57P01", "57P03"};
   return broken_ || std::find(states.begin(), states.end(), state_) != states.end();
+}
+
+std::string quote_text(std::string_view text) {
+  std::string out = text.find('\\') == std::string_view::npos ? "'" : "e'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') out += c;
+    out += c;
+  }
+  out += '\'';
+  return out;
 }
 
 std::string quote_identifier(std::string_view identifier) {
@@ -105,9 +122,9 @@ bool Session::again(const core::Error& error, int attempt) {
 
 Transaction::Transaction(Session& session, const Limits& limits, Access access) : session_{session}, connection_{session.connection()} {
   // One round trip: the level and the limits are known before anything is sent.
-  std::string opening = session_.text(access == Access::Read ? "tx.begin_read" : "tx.begin") + ";" + session_.text("tx.limits");
+  std::string opening = session_.text(opening_of(access)) + ";" + session_.text("tx.limits");
   for (const auto& [marker, value] : {std::pair{"{idle}", limits.idle}, {"{lock}", limits.lock}, {"{statement}", limits.statement}}) {
-    opening.replace(opening.find(marker), std::string_view{marker}.size(), literal(value));
+    opening.replace(opening.find(marker), std::string_view{marker}.size(), quote_text(value));
   }
   guarded("tx.begin", [&] { return connection_.execute(opening); });
 }

@@ -47,6 +47,9 @@ inline constexpr Limits plan_limits{"60s", "60s", "10min"};
 
 using Markers = std::map<std::string_view, std::string>;
 
+// Single quotes around a text that stands where a statement takes no parameter.
+[[nodiscard]] std::string quote_text(std::string_view text);
+
 // Double quotes around an identifier. Checked before: not empty, at most 63 bytes, no NUL.
 [[nodiscard]] std::string quote_identifier(std::string_view identifier);
 
@@ -54,7 +57,11 @@ class Session;
 
 class Transaction {
  public:
-  enum class Access { Write, Read };
+  enum class Access {
+    Write,
+    Read,      // for the user's own questions
+    Snapshot,  // read only, and every statement sees the same moment
+  };
 
   Transaction(Session& session, const Limits& limits, Access access = Access::Write);
   Transaction(const Transaction&) = delete;

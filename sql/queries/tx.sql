@@ -9,6 +9,10 @@ begin isolation level read committed;
 -- Opens a read-only transaction for the user's own questions.
 begin isolation level read committed read only;
 
+-- name: tx.begin_snapshot
+-- Opens a read-only transaction in which every statement sees the same moment.
+begin isolation level repeatable read read only;
+
 -- name: tx.clock
 -- The one clock, in microseconds.
 select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now;

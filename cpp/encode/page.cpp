@@ -1,0 +1,19 @@
+#include "encode/page.hpp"
+
+namespace strandline::encode {
+
+std::vector<std::string> EncodedPage::column_names() const {
+  std::vector<std::string> names;
+  names.reserve(columns_.size());
+  for (const Column& column : columns_) names.push_back(column.name);
+  return names;
+}
+
+std::string_view EncodedPage::row(std::size_t index) const noexcept {
+  const std::size_t start = index == 0 ? 0 : row_ends_[index - 1];
+  return buffer_.view().substr(start, row_ends_[index] - start);
+}
+
+core::Digest EncodedPage::digest() const { return core::sha256(buffer_.view()); }
+
+}  // namespace strandline::encode

@@ -1,0 +1,27 @@
+"""Opening the database that a command names."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+def named(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`dsn` and `schema` as keyword arguments; what was not given is left to the settings."""
+    given = {"dsn": arguments.dsn_ref, "schema": arguments.schema}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def connect(arguments: argparse.Namespace) -> Engine:
+    """The engine of --dsn-ref and --schema, else of the settings."""
+    from . import engine
+
+    return engine.connect(**named(arguments))
+
+
+def subject(text: str | None) -> str | int | None:
+    """OF as the engine takes it: a number is a plan, anything else a name or task:NUMBER."""
+    return int(text) if text is not None and text.isdigit() else text

@@ -1,0 +1,236 @@
+"""The verbs that ask: status, coverage, cursor, trace, verify."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+from .cli_console import Console, Exit
+from .cli_database import connect, subject
+from .cli_source import value_of
+from .picture import picture
+from .render import Column, duration, fields, moment, number, plural, span, table
+from .report import plain
+
+if TYPE_CHECKING:
+    from .coverage import Coverage, CoverageRow
+    from .status import PlanStatus, Status, TaskStatus, WorkerStatus
+    from .window import Window
+
+_LISTED = 20
+
+
+def status(arguments: argparse.Namespace, console: Console) -> Exit:
+    """Plans; of one plan or state also its tasks; who works."""
+    with connect(arguments) as engine:
+        found = engine.status(subject(arguments.of), state=arguments.state, limit=arguments.limit)
+    console.result(found.to_dict(), _status_text(found, console))
+    return Exit.DONE
+
+
+def _status_text(found: Status, console: Console) -> str:
+    now = dt.datetime.now(dt.UTC)
+    blocks = []
+    if found.plans:
+        blocks.append(_plans_text(found.plans, now, console))
+    if len(found.plans) == 1 and found.plans[0].reason:
+        blocks.append(fields([("reason", found.plans[0].reason)], console.style))
+    if found.tasks:
+        blocks.append(_tasks_text(found.tasks, console))
+    if found.workers:
+        blocks.append(_workers_text(found.workers, now, console))
+    if not found.plans and not found.tasks:
+        blocks.insert(0, "nothing is planned")
+    return "\n\n".join(blocks)
+
+
+def _plans_text(plans: list[PlanStatus], now: dt.datetime, console: Console) -> str:
+    columns = [
+        Column("plan", right=True),
+        Column("source", shrink=True),
+        Column("status", state=True),
+        Column("window", shrink=True),
+        Column("slices", right=True),
+        Column("running", right=True),
+        Column("queued", right=True),
+        Column("failed", right=True),
+        Column("cancelled", right=True),
+        Column("took", right=True),
+    ]
+    rows = [
+        (
+            str(plan.plan),
+            plan.source if plan.target.split(".")[-1] == plan.source else f"{plan.source}>{plan.target}",
+            plan.status,
+            _days(plan.window),
+            f"{number(plan.succeeded)}/{number(plan.slices)}",
+            plan.running or None,
+            plan.queued or None,
+            plan.failed or None,
+            plan.cancelled or None,
+            duration(((plan.finished_at or now) - plan.created_at).total_seconds()),
+        )
+        for plan in plans
+    ]
+    return table(columns, rows, console.style)
+
+
+def _tasks_text(tasks: list[TaskStatus], console: Console) -> str:
+    columns = [
+        Column("task", right=True),
+        Column("window", shrink=True),
+        Column("status", state=True),
+        Column("attempt", right=True),
+        Column("pages", right=True),
+        Column("why", shrink=True),
+    ]
+    rows = [
+        (str(task.task), _days(task.window), task.status, task.attempt, task.pages, task.why)
+        for task in tasks
+    ]
+    text = table(columns, rows, console.style)
+    for task in tasks:
+        if task.error and task.status in ("FAILED", "QUEUED"):
+            told = [(task.kind or "error", task.error), ("at", task.where)]
+            text += f"\n\n{console.style.paint(f'task {task.task}', 'bold')}\n" + fields(told, console.style, indent=2)
+    return text
+
+
+def _workers_text(workers: list[WorkerStatus], now: dt.datetime, console: Console) -> str:
+    columns = [
+        Column("worker", shrink=True),
+        Column("status", state=True),
+        Column("pools", shrink=True),
+        Column("started", right=True),
+        Column("seen", right=True),
+    ]
+    rows = [
+        (row.worker, row.status, ", ".join(row.pools), _ago(row.started_at, now), _ago(row.heartbeat_at, now))
+        for row in workers
+    ]
+    return table(columns, rows, console.style)
+
+
+def _days(window: Window | None) -> str | None:
+    """A window without its zone, for a column."""
+    return None if window is None else f"{shown(window.start)} to {shown(window.stop)}"
+
+
+def _ago(then: dt.datetime, now: dt.datetime) -> str:
+    return f"{duration(max((now - then).total_seconds(), 0))} ago"
+
+
+def coverage(arguments: argparse.Namespace, console: Console) -> Exit:
+    """The picture of a window, then what of it needs a look."""
+    with connect(arguments) as engine:
+        found = engine.coverage(subject(arguments.of), arguments.window, by=arguments.by)
+    console.result({**found.to_dict(), "complete": found.complete}, _coverage_text(found, arguments.by, console))
+    return Exit.FOUND if arguments.check and not found.complete else Exit.DONE
+
+
+def _coverage_text(found: Coverage, by: str | None, console: Console) -> str:
+    lines = [picture(found, console.style), "", fields(_coverage_fields(found), console.style)]
+    rows = found.rows if by else [row for row in found.rows if row.state != "COVERED"]
+    if rows:
+        lines += ["", _rows_text(rows[:_LISTED] if not by else rows, console)]
+        if not by and len(rows) > _LISTED:
+            lines.append(f"and {number(len(rows) - _LISTED)} more; --json lists all")
+    return "\n".join(lines)
+
+
+def _coverage_fields(found: Coverage) -> list[tuple[str, Any]]:
+    return [
+        ("source", found.name),
+        ("window", span(found.window)),
+        ("watermark", shown(found.watermark)),
+        ("complete", "yes, all of it is in the table" if found.complete else "no"),
+    ]
+
+
+def _rows_text(rows: list[CoverageRow], console: Console) -> str:
+    columns = [
+        Column("from"),
+        Column("to"),
+        Column("state", state=True),
+        Column("task", right=True),
+        Column("attempts", right=True),
+        Column("worker", shrink=True),
+        Column("error", shrink=True),
+    ]
+    cells = [
+        (
+            shown(row.window.start),
+            shown(row.window.stop),
+            row.state,
+            str(row.task) if row.task is not None else None,
+            row.attempts or None,
+            row.worker,
+            row.error,
+        )
+        for row in rows
+    ]
+    return table(columns, cells, console.style)
+
+
+def cursor(arguments: argparse.Namespace, console: Console) -> Exit:
+    """The watermark of a namespace."""
+    with connect(arguments) as engine:
+        found = engine.cursor(subject(arguments.of))
+    document = {"value": plain(found.value), "type": found.type, "generation": found.generation}
+    pairs = [("watermark", shown(found.value)), ("type", found.type), ("generation", str(found.generation))]
+    console.result(document, fields(pairs, console.style))
+    return Exit.DONE
+
+
+def trace(arguments: argparse.Namespace, console: Console) -> Exit:
+    """Where a row of a target came from."""
+    named = [word.partition("=") for word in arguments.key]
+    key: list[Any] = [value_of(word) for word in arguments.key]
+    if all(equals for _, equals, _ in named):
+        key = [{name: value_of(value) for name, _, value in named}]
+    with connect(arguments) as engine:
+        found = engine.trace(arguments.table, *key)
+    lines = []
+    for part in ("batch", "run", "task", "slice", "plan", "trigger", "config"):
+        pairs = [(name, _traced(value)) for name, value in getattr(found, part).items()]
+        lines += [console.style.paint(part, "bold"), fields(pairs, console.style, indent=2)]
+    console.result(found.to_dict(), "\n".join(lines))
+    return Exit.DONE
+
+
+def _traced(value: Any) -> Any:
+    """A value of a trace as text: windows in words, digests by their beginning, structures as JSON."""
+    if value is None or value in ({}, []):
+        return None
+    if hasattr(value, "time_zone"):
+        return span(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()[:16]
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(plain(value), ensure_ascii=False)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def verify(arguments: argparse.Namespace, console: Console) -> Exit:
+    """Refolds the ledger and lists every difference."""
+    with connect(arguments) as engine:
+        found = engine.verify(subject(arguments.of), anchor=arguments.anchor)
+    document = {"clean": bool(found), "differences": plain(found.differences)}
+    if found:
+        console.result(document, "clean: the ledger folds to the cursors, chain, counts and references agree")
+        return Exit.DONE
+    columns = [Column("check"), Column("subject", shrink=True), Column("difference", shrink=True)]
+    rows = [(row["check"], row["subject"], row["message"]) for row in document["differences"]]
+    console.result(document, table(columns, rows, console.style))
+    console.note(f"{plural(len(rows), 'difference')}; --json has them in full")
+    return Exit.FOUND
+
+
+def shown(value: Any) -> str | None:
+    """A bound as text, in the zone of its window."""
+    zone = value.tzinfo if isinstance(value, dt.datetime) else None
+    return moment(value, zone) if zone is not None else str(value) if value is not None else None

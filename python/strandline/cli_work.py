@@ -1,0 +1,1 @@
+"""The verb that works: `strandline work`, alone or as several processes."""

@@ -1,0 +1,33 @@
+"""Work for executors: an importable function with plain arguments, to be called anywhere and any number of times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from strandline import presence
+
+if TYPE_CHECKING:
+    from strandline.report import Report
+
+
+def drain(
+    dsn: str | None = None,
+    plan: int | None = None,
+    *,
+    pool: str = "default",
+    worker: int = 0,
+    seconds: float | None = None,
+    tasks: int | None = None,
+    schema: str | None = None,
+) -> Report:
+    """Claims and works one task after another until nothing is left or the budget is spent.
+
+    Runs in a process, a thread, a pod, a mapped Airflow task: every call has a connection of its own. `worker` is the
+    caller's number for it and appears in logs only. Never raises for failed slices: they are in the report. Raises
+    ConfigError for a plan whose provider only the planning process knows.
+    """
+    from strandline.engine import connect
+
+    presence.log.debug("drain %s of %s", worker, f"plan {plan}" if plan is not None else f"pool {pool}")
+    with connect(dsn, schema=schema) as engine:
+        return engine.work(plan, pool=pool, workers=1, seconds=seconds, tasks=tasks, errors="report", progress=False)

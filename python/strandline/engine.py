@@ -1,0 +1,303 @@
+"""The engine: one connection to a ledger, and the verbs of strandline on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from strandline import _core, presence, trace
+from strandline.coverage import Coverage
+from strandline.coverage_reading import read_coverage
+from strandline.errors import ConfigError
+from strandline.ingestion import Ingestion, watermark_of
+from strandline.report import Plan, Report
+from strandline.request import Ask
+from strandline.status import Status
+from strandline.status import read as read_status
+from strandline.subject import Subject, subject_of
+from strandline.table import Result
+from strandline.target import table_of
+
+if TYPE_CHECKING:
+    from strandline.settings import Settings
+    from strandline.target import Into
+
+log = logging.getLogger("strandline")
+
+Of = Plan | int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A watermark: `value` is the end of the covered prefix (a datetime, an id, a token), `type` what it counts."""
+
+    value: Any
+    type: str
+    generation: int
+    source: str
+    target: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The differences that `verify` found, each {check, subject, message}. True when there are none."""
+
+    differences: list[dict[str, Any]]
+
+    def __bool__(self) -> bool:
+        return not self.differences
+
+
+class Engine:
+    """A connection to one ledger. Made by `connect`; closed by `with` or `close()`. Its methods may be called by threads.
+
+    Where `of` is taken, it names what is meant: a Plan, a plan's id, "task:ID", a provider's name, or "name>table" where
+    one provider feeds several tables.
+    """
+
+    def __init__(self, dsn: str, schema: str, settings: Settings, server: Any = None) -> None:
+        self.dsn = dsn
+        self.schema = schema
+        self.settings = settings
+        self._server = server
+        self._ledger = presence.open_ledger(dsn, schema)
+        self._ingestion = Ingestion(self._ledger, dsn, schema, settings)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection, and lets go of an embedded server. May be called twice."""
+        self._ledger.close()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    # Bringing rows -----------------------------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        source: Any,
+        into: Into = None,
+        *,
+        window: Any = None,
+        slice: Any = None,
+        params: Mapping[str, Any] | None = None,
+        expr: Mapping[str, Any] | None = None,
+        mode: str | None = None,
+        primary_key: tuple[str, ...] | None = None,
+        schema: Any = None,
+        only: str = "missing",
+        order: str = "oldest",
+        operation: str = "HARVEST",
+        priority: int = 5,
+        delay: Any = None,
+        deadline: Any = None,
+        trigger: str | Mapping[str, Any] | None = None,
+        depends_on: Any = (),
+        workers: int = 1,
+        seconds: float | None = None,
+        errors: str = "raise",
+        progress: Any = None,
+    ) -> Report:
+        """Loads what of the window is missing, and returns when all of it is in, failed or cancelled, whoever holds it.
+
+        `workers` threads of this process work; `seconds` is a budget: stopping there is no error, and the report is
+        ACTIVE. `errors="raise"` raises IngestError, with `.report`, after everything else is done; "report" returns the
+        report. `progress` is None (a terminal or a notebook shows it), False, or a callable given a Report.
+        """
+        _check_errors(errors)
+        ask = Ask(
+            into, window, slice, params, expr, mode, primary_key, schema, only, order, operation, priority, delay,
+            deadline, trigger, depends_on,
+        )  # fmt: skip
+        report = self._ingestion.ingest(source, ask, workers=workers, seconds=seconds, progress=progress)
+        return report.raise_for_status() if errors == "raise" else report
+
+    def plan(
+        self,
+        source: Any,
+        into: Into = None,
+        *,
+        window: Any = None,
+        slice: Any = None,
+        params: Mapping[str, Any] | None = None,
+        expr: Mapping[str, Any] | None = None,
+        mode: str | None = None,
+        primary_key: tuple[str, ...] | None = None,
+        schema: Any = None,
+        only: str = "missing",
+        order: str = "oldest",
+        operation: str = "HARVEST",
+        priority: int = 5,
+        delay: Any = None,
+        deadline: Any = None,
+        trigger: str | Mapping[str, Any] | None = None,
+        depends_on: Any = (),
+        dry_run: bool = False,
+    ) -> Plan:
+        """Plans what of the window is missing and returns; workers, wherever they are, do it. A dry run stores nothing."""
+        ask = Ask(
+            into, window, slice, params, expr, mode, primary_key, schema, only, order, operation, priority, delay,
+            deadline, trigger, depends_on,
+        )  # fmt: skip
+        return self._ingestion.plan(source, ask, dry_run=dry_run)
+
+    def work(
+        self,
+        plan: Plan | int | None = None,
+        *,
+        pool: str = "default",
+        workers: int = 1,
+        seconds: float | None = None,
+        tasks: int | None = None,
+        forever: bool = False,
+        errors: str = "raise",
+        progress: Any = None,
+    ) -> Report:
+        """Claims and works the tasks of a plan, or of a pool, until nothing is left or the budget is used.
+
+        With `forever` it waits for more when nothing is left. A pool's report counts what this call worked.
+        """
+        _check_errors(errors)
+        if isinstance(plan, Plan):
+            if plan.id is None:
+                raise ConfigError("this plan is a dry run: nothing of it is stored; plan without dry_run")
+            plan = plan.id
+        report = self._ingestion.work(
+            plan, pool=pool, workers=workers, seconds=seconds, tasks=tasks, forever=forever, progress=progress
+        )
+        return report.raise_for_status() if errors == "raise" else report
+
+    def report(self, plan: Plan | int) -> Report:
+        """What a plan did so far."""
+        identity = plan.id if isinstance(plan, Plan) else plan
+        if identity is None:
+            raise ConfigError("this plan is a dry run: it did nothing; plan without dry_run")
+        return self._ingestion.report(self._ingestion.find_plan(identity))
+
+    # Asking ------------------------------------------------------------------------------------------------------------
+
+    def coverage(self, of: Of, window: Any = None, *, by: Any = None) -> Coverage:
+        """What of a window (None: all that was ever planned) is covered, in flight, failed, missing.
+
+        `rows` has one entry per slice and gap, or per step of `by` ("1 day", a number of ids).
+        """
+        return read_coverage(self._ledger, self._cursor_row(of), window, by)
+
+    def status(
+        self, of: Of = None, *, state: str | None = None, since: datetime | str | None = None, limit: int = 50
+    ) -> Status:
+        """Plans, tasks and workers. `since` is an aware datetime or a text such as "-7 days"; `limit` counts rows."""
+        named = Subject() if of is None else subject_of(self._ledger, of, cursor=False)
+        moment = self._moment(since)
+        return read_status(
+            self._ledger, plan=named.plan, task=named.task, source=named.source, state=state, since=moment, limit=limit
+        )
+
+    def cursor(self, of: Of) -> Cursor:
+        """The watermark of a namespace."""
+        row = self._cursor_row(of)
+        return Cursor(
+            value=watermark_of(row),
+            type=row["cursor_type_code"].lower(),
+            generation=row["minimum_generation"],
+            source=row["provenance_code"],
+            target=row["cursor_key"],
+            id=row["id"],
+        )
+
+    def trace(self, table: str | tuple[str, str], *key: Any) -> trace.Trace:
+        """From a row of a target to its page, run, task, slice, plan, trigger and configuration.
+
+        `key` is the row's primary key, value by value, or one mapping {column: value}.
+        """
+        schema, name = table_of(table, "", ledger_schema="")
+        return trace.find(self._ledger, schema, name, key)
+
+    def verify(self, of: Of = None, *, anchor: str | bytes | None = None) -> Verification:
+        """Refolds the ledger and checks chain, counts and references. `anchor` is a head hash that was kept elsewhere."""
+        cursor = None if of is None else self._cursor_row(of)["id"]
+        if isinstance(anchor, str):
+            try:
+                anchor = bytes.fromhex(anchor)
+            except ValueError as error:
+                raise ConfigError(f"anchor {anchor!r} is no hash: give the hexadecimal digits of a head") from error
+        return Verification(self._ledger.verify(cursor, anchor))
+
+    def table(self, name: str | tuple[str, str]) -> Result:
+        """All rows of a table."""
+        schema, table = table_of(name, "", ledger_schema="")
+        if self._ledger.describe_target(schema, table) is None:
+            raise ConfigError(f"there is no table {schema}.{table}; name it as it was given to into=")
+        quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, table))
+        return self.query(f"table {quoted}")
+
+    def query(self, sql: str, *args: Any) -> Result:
+        """The rows of your own statement, read only. Parameters are $1, $2 ..."""
+        return Result(*self._ledger.select(sql, *args))
+
+    # Acting ------------------------------------------------------------------------------------------------------------
+
+    def cancel(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
+        """Ends queued tasks now and asks running ones to end at their next page. Returns [{task, status}]."""
+        done = self._ledger.cancel(self._acted_on(of), self._actor(), reason)
+        return [{"task": row["task_id"], "status": row["status"]} for row in done]
+
+    def retry(self, of: Of, *, reason: str = "") -> list[int]:
+        """Queues failed and cancelled tasks again, committed pages kept. Returns their ids.
+
+        Raises Conflict for a task whose window was loaded by others since.
+        """
+        return self._ledger.retry(self._acted_on(of), self._actor(), reason)
+
+    # -------------------------------------------------------------------------------------------------------------------
+
+    def _cursor_row(self, of: Of) -> dict[str, Any]:
+        if of is None:
+            raise ConfigError("of is missing: name a plan, a provider, or 'name>table'")
+        found = subject_of(self._ledger, of, cursor=True)
+        return self._ledger.fetch("status.cursor", found.cursor)[0]
+
+    def _acted_on(self, of: Of) -> dict[str, int]:
+        if of is None:
+            raise ConfigError("of is missing: name a plan, 'task:ID', a provider, or 'name>table'")
+        found = subject_of(self._ledger, of, cursor=not isinstance(of, (Plan, int)) and not str(of).startswith("task:"))
+        if found.task is not None:
+            return {"task": found.task}
+        if found.plan is not None:
+            return {"plan": found.plan}
+        assert found.cursor is not None
+        return {"cursor": found.cursor}
+
+    def _moment(self, since: datetime | str | None) -> datetime | None:
+        if since is None or isinstance(since, datetime):
+            if since is not None and since.utcoffset() is None:
+                raise ConfigError(f"since {since!r} has no time zone; add one")
+            return since
+        from strandline.window import Window
+
+        bound = _core.parse_bound(since, "UTC", self._ledger.now(), "time")
+        moment = Window.from_bounds(bound, bound).start
+        assert isinstance(moment, datetime)
+        return moment
+
+    def _actor(self) -> str:
+        from strandline.request import actor
+
+        return actor()
+
+
+def _check_errors(errors: str) -> None:
+    if errors not in ("raise", "report"):
+        raise ConfigError(f"errors is {errors!r}; the valid ones are raise and report")

@@ -1,0 +1,384 @@
+"""Plan, work, report: the steps of an ingestion, on one engine's connection."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from strandline import _core, presence, request
+from strandline.errors import ConfigError
+from strandline.job import Jobs
+from strandline.progress import display
+from strandline.report import Failure, Plan, Report, first_failures
+from strandline.source import about, advice, as_source
+from strandline.status import window_of
+from strandline.values import Stream, Value
+from strandline.window import Window
+from strandline.worker import Budget, Crew, Scope
+
+if TYPE_CHECKING:
+    from strandline._core import Ledger
+    from strandline.provider import Provider
+    from strandline.request import Ask
+    from strandline.settings import Settings
+
+log = logging.getLogger("strandline")
+
+_MOST_FAILURES = 20
+_PROGRESS_EVERY = 0.2
+
+
+class Ingestion:
+    """The steps, for one database and schema. Holds no state between calls."""
+
+    def __init__(self, ledger: Ledger, dsn: str, schema: str, settings: Settings) -> None:
+        self._ledger = ledger
+        self._dsn = dsn
+        self._schema = schema
+        self._settings = settings
+
+    def plan(self, source: Any, ask: Ask, *, dry_run: bool = False) -> Plan:
+        """Plans what is missing. Raises ConfigError before anything is written, Conflict for what does not fit the ledger."""
+        found = as_source(source)
+        place = request.Place(
+            ledger_schema=self._schema,
+            now=self._ledger.now(),
+            local_pool=presence.local_pool(),
+            max_slices=self._settings.max_slices,
+        )
+        if isinstance(found, (Value, Stream)):
+            wanted, target = request.of_value(found, ask, place)
+            local = True
+        else:
+            wanted, target = request.of_provider(found, ask, place)
+            local = about(found).local
+        self._check_target(wanted, target.to_dict())
+        if not isinstance(found, (Value, Stream)):
+            self._cut(found, wanted)
+        if local and not dry_run:
+            # Known before its tasks are, so that no reaper takes them for orphans.
+            host, pid, _ = presence.process_name().rsplit(":", 2)
+            self._ledger.register_worker(
+                presence.process_name(), host, int(pid), _core.versions()["strandline"], [presence.local_pool()]
+            )
+        wanted["dry_run"] = dry_run
+        result = self._ledger.plan(wanted)
+        if local and result["plan_id"] is not None:
+            presence.keep_source(self._dsn, self._schema, result["plan_id"], found)
+        plan = self._plan_of(wanted, result)
+        if dry_run:
+            plan = replace(plan, ddl=self._ddl(wanted, target.to_dict()))
+        log.info(
+            "%s: plan %s, %s slices, window %s (start: %s, stop: %s)%s",
+            wanted["provenance"]["code"],
+            plan.id,
+            plan.slices,
+            plan.window,
+            plan.window_source.get("from"),
+            plan.window_source.get("to"),
+            f": {plan.reason}" if plan.reason else "",
+        )
+        return plan
+
+    def ingest(
+        self,
+        source: Any,
+        ask: Ask,
+        *,
+        workers: int = 1,
+        seconds: float | None = None,
+        progress: Any = None,
+    ) -> Report:
+        """Plans, works until every slice of the window is over, reports."""
+        began = time.monotonic()
+        budget = Budget(seconds, None)
+        plan = self.plan(source, ask)
+        assert plan.id is not None
+        return self._work_plan(plan, began, budget, workers, progress)
+
+    def work(
+        self,
+        plan: int | None,
+        *,
+        pool: str = "default",
+        workers: int = 1,
+        seconds: float | None = None,
+        tasks: int | None = None,
+        forever: bool = False,
+        progress: Any = None,
+    ) -> Report:
+        """Works a plan, or everything in a pool, until nothing is left or the budget is used."""
+        began = time.monotonic()
+        budget = Budget(seconds, tasks)
+        if plan is not None:
+            found = self.find_plan(plan)
+            self._refuse_foreign(plan)
+            return self._work_plan(found, began, budget, workers, progress)
+        scope = Scope(pool=pool, forever=forever)
+        jobs = Jobs(self._dsn, self._schema, self._settings)
+        self._run(Crew(self._dsn, self._schema, self._settings, jobs, scope, budget), workers, None, None)
+        live = scope.live(self._ledger)
+        return Report(
+            status="ACTIVE" if live["live"] else "SUCCEEDED",
+            reason=f"{sum(jobs.outcomes.values())} runs of pool {pool} were worked here",
+            pending=live["live"],
+            slices=jobs.outcomes["SUCCEEDED"] + jobs.outcomes["FAILED"],
+            succeeded=jobs.outcomes["SUCCEEDED"],
+            failed=jobs.outcomes["FAILED"],
+            seconds=time.monotonic() - began,
+        )
+
+    def find_plan(self, plan: int) -> Plan:
+        """A stored plan. Raises ConfigError for one that is not there."""
+        rows = self._ledger.fetch("status.plans", plan, None, None, None, 1)
+        if not rows:
+            raise ConfigError(f"there is no plan {plan}; `strandline status` lists those that there are")
+        row = rows[0]
+        schema, _, table = row["target"].partition(".")
+        return Plan(
+            id=plan,
+            key="",
+            status=row["status"],
+            window=window_of(row, "window_from", "window_to"),
+            missing=[],
+            slices=row["slices"],
+            reason=row["reason"],
+            stream=row["stream"],
+            table=(schema, table),
+            cursor_id=row["cursor_id"],
+            slice_windows=lambda: self._windows(plan, row["cursor_type_code"], row["time_zone"]),
+        )
+
+    def report(self, plan: Plan, scope: Scope | None = None, seconds: float = 0.0) -> Report:
+        """What a plan did so far; with the slices of other plans in the scope's window in `status` and `failures`."""
+        assert plan.id is not None
+        ledger = self._ledger
+        scope = scope or Scope(plans=(plan.id,), own=plan.id)
+        stored = ledger.fetch("status.plans", plan.id, None, None, None, 1)[0]
+        tasks = ledger.fetch("status.plan_tasks", plan.id)[0]
+        pages = ledger.fetch("status.plan_pages", plan.id)[0]
+        live = scope.live(ledger)
+        cursor, generation, lo, hi = scope.window or (None, None, None, None)
+        rest = [*scope.plans, *scope.others]
+        failures = ledger.fetch("status.failures", plan.id, rest, cursor, generation, lo, hi, _MOST_FAILURES)
+        status = _status(tasks, live["live"], failures, stored["status"])
+        counts = {name: pages[name] for name in ("inserted", "updated", "unchanged", "deleted", "rejected")}
+        return Report(
+            status=status,
+            reason=stored["reason"] or _reason(tasks, live["live"], live["held"]),
+            plan=plan.id,
+            window=plan.window,
+            watermark=self._watermark(plan.cursor_id),
+            slices=tasks["slices"],
+            succeeded=tasks["succeeded"],
+            failed=tasks["failed"],
+            pending=live["live"],
+            batches=pages["batches"],
+            rows=pages["rows"],
+            **counts,
+            seconds=seconds,
+            tables={plan.stream: {"rows": pages["rows"], **counts}},
+            failures=first_failures([_failure(row, stored) for row in failures]),
+        )
+
+    def _work_plan(self, plan: Plan, began: float, budget: Budget, workers: int, progress: Any) -> Report:
+        scope = self._scope(plan)
+        jobs = Jobs(self._dsn, self._schema, self._settings)
+        crew = Crew(self._dsn, self._schema, self._settings, jobs, scope, budget)
+
+        def now() -> Report:
+            return self.report(plan, scope, time.monotonic() - began)
+
+        try:
+            if scope.live(self._ledger)["live"]:
+                self._run(crew, workers, now, progress)
+        except KeyboardInterrupt:
+            log.warning(
+                "interrupted; what is committed stays. Go on with the same call, or: strandline work --plan %s", plan.id
+            )
+            raise
+        if plan.cursor_id is not None:
+            self._ledger.fold(plan.cursor_id)
+        if plan.id is not None:
+            self._ledger.close_plan(plan.id)
+        report = now()
+        if not report.pending and plan.id is not None:
+            presence.forget_source(self._dsn, self._schema, plan.id)
+        return report
+
+    def _run(self, crew: Crew, workers: int, now: Callable[[], Report] | None, progress: Any) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise ConfigError(f"workers is {workers!r}; give the number of threads, at least 1")
+        show = None if now is None else display(progress)
+        if show is None or now is None:
+            crew.run(workers)
+            return
+        due = time.monotonic()
+
+        def watch() -> None:
+            nonlocal due
+            asked = time.monotonic()
+            if asked < due:
+                return
+            show(now())
+            # A question that takes long is asked less often: it must not take the server's time from the pages.
+            due = asked + max(_PROGRESS_EVERY, 10 * (time.monotonic() - asked))
+
+        try:
+            crew.run(workers, watch)
+        finally:
+            show.close(now())
+
+    def _scope(self, plan: Plan) -> Scope:
+        """The plan and those with live tasks in its window, as far as they can be worked in this process."""
+        assert plan.id is not None
+        mine = [plan.id]
+        others = []
+        for other in plan.in_flight_plans:
+            (mine if self._workable(other) else others).append(other)
+        window = None
+        if plan.cursor_id is not None and (rows := self._ledger.fetch("plan.context", plan.id)):
+            row = rows[0]
+            window = (plan.cursor_id, row["generation"], row["window_from"], row["window_to"])
+        return Scope(plans=tuple(mine), others=tuple(others), own=plan.id, window=window)
+
+    def _workable(self, plan: int) -> bool:
+        context = self._ledger.fetch("plan.context", plan)[0]
+        reference = context["provenance_config_snapshot"]["reference"]
+        if not reference.startswith("local:"):
+            return True
+        return presence.source_of(self._dsn, self._schema, plan) is not None
+
+    def _refuse_foreign(self, plan: int) -> None:
+        context = self._ledger.fetch("plan.context", plan)[0]
+        reference = context["provenance_config_snapshot"]["reference"]
+        if reference.startswith("local:") and presence.source_of(self._dsn, self._schema, plan) is None:
+            raise ConfigError(
+                f"plan {plan} loads {reference[6:]}, which only the process that planned it knows;"
+                f" {advice(reference)}"
+            )
+
+    def _check_target(self, wanted: dict[str, Any], target: dict[str, Any]) -> None:
+        """Says early what the first page would run into: a table whose columns do not fit what is declared."""
+        columns = wanted["stream"]["columns"]
+        if columns is not None:
+            self._ledger.target_ddl(target, [tuple(column) for column in columns])
+
+    def _ddl(self, wanted: dict[str, Any], target: dict[str, Any]) -> list[str]:
+        columns = wanted["stream"]["columns"]
+        return [] if columns is None else self._ledger.target_ddl(target, [tuple(column) for column in columns])
+
+    def _cut(self, provider: Provider, wanted: dict[str, Any]) -> None:
+        """BUDGET and CUSTOM ask the provider where to cut: outside any transaction, for what a dry run finds missing."""
+        spec = wanted["strategy"] or {}
+        kind = spec.get("strategy")
+        if kind not in ("BUDGET", "CUSTOM"):
+            return
+        cursor_type, zone = wanted["cursor"]["type"].lower(), wanted["cursor"]["time_zone"]
+        missing = self._ledger.plan({**wanted, "dry_run": True})["missing"]
+        cuts: list[int] = []
+        for lo, hi in missing:
+            if kind == "BUDGET":
+
+                def estimate(a: int, b: int) -> int:
+                    return int(provider.estimate(Window.from_bounds(a, b, cursor_type, zone)))
+
+                points = _core.bisect(
+                    lo, hi, spec["max_records"], estimate, cursor_type, spec.get("min_step"), None, wanted["order"]
+                )
+            else:
+                parts = [part.bounds for part in provider.slices(Window.from_bounds(lo, hi, cursor_type, zone))]
+                _core.check_slices(parts, lo, hi, cursor_type)
+                points = [lo, *(stop for _, stop in parts)]
+            cuts += points[1:-1]
+        wanted["cuts"] = cuts
+
+    def _plan_of(self, wanted: dict[str, Any], result: dict[str, Any]) -> Plan:
+        cursor = wanted["cursor"]
+        kind = cursor["type"] if cursor else None
+        zone = cursor["time_zone"] if cursor else "UTC"
+        identity = result["plan_id"]
+
+        def windows() -> list[Window]:
+            if identity is None:
+                return [_window(lo, hi, kind, zone) for lo, hi in result["slice_bounds"]] if kind in _WINDOWED else []
+            return self._windows(identity, kind, zone)
+
+        return Plan(
+            id=identity,
+            key=result["plan_key"],
+            status=result["status"],
+            window=_window(*result["window"], kind, zone) if result["window"] and kind in _WINDOWED else None,
+            missing=[_window(lo, hi, kind, zone) for lo, hi in result["missing"]] if kind in _WINDOWED else [],
+            slices=result["slices"],
+            reason=result["reason"],
+            stream=wanted["stream"]["name"],
+            table=(wanted["stream"]["schema"], wanted["stream"]["table"]),
+            window_source={side: result["window_source"].get(side, "") for side in ("from", "to")},
+            cursor_id=result["cursor_id"],
+            in_flight_plans=tuple(other for other in result["in_flight_plans"] if other != identity),
+            repeated=result["repeated"],
+            slice_windows=windows,
+        )
+
+    def _windows(self, plan: int, kind: str | None, zone: str) -> list[Window]:
+        if kind not in _WINDOWED:
+            return []
+        rows = self._ledger.fetch("status.plan_slices", plan, self._settings.max_slices)
+        return [_window(row["lo"], row["hi"], kind, zone) for row in rows]
+
+    def _watermark(self, cursor_id: int | None) -> Any:
+        if cursor_id is None:
+            return None
+        return watermark_of(self._ledger.fetch("status.cursor", cursor_id)[0])
+
+
+_WINDOWED = ("TIME", "ID")
+
+
+def watermark_of(row: dict[str, Any]) -> Any:
+    """The watermark of a cursor's row: a datetime in its zone, an id, or the token to go on from."""
+    kind = row["cursor_type_code"]
+    if kind == "TOKEN":
+        return row["value"]
+    return _window(row["value_norm"], row["value_norm"], kind, row["time_zone"]).start
+
+
+def _window(lo: int, hi: int, kind: str | None, zone: str) -> Window:
+    return Window.from_bounds(lo, hi, (kind or "ID").lower(), zone)
+
+
+def _status(tasks: dict[str, Any], live: int, failures: list[dict[str, Any]], stored: str) -> str:
+    if live:
+        return "ACTIVE"
+    if not failures:
+        return stored if stored != "ACTIVE" else "SUCCEEDED"
+    if tasks["succeeded"]:
+        return "PARTIAL"
+    return "FAILED" if any(row["status_code"] == "FAILED" for row in failures) else "CANCELLED"
+
+
+def _reason(tasks: dict[str, Any], live: int, held: int) -> str | None:
+    if held and held == live:
+        return f"{held} slices are paused by an operator"
+    if live:
+        return "the budget is used; the rest waits for a worker"
+    if tasks["failed"] or tasks["cancelled"]:
+        return f"{tasks['failed']} slices failed, {tasks['cancelled']} were cancelled"
+    return None
+
+
+def _failure(row: dict[str, Any], plan: dict[str, Any]) -> Failure:
+    error = row["last_error"] or {}
+    described = {**row, "cursor_type_code": plan["cursor_type_code"], "time_zone": plan["time_zone"]}
+    return Failure(
+        task=row["task_id"],
+        window=window_of(described, "lo", "hi"),
+        attempts=row["attempts"],
+        kind=error.get("kind") or (row["reason_code"] or row["status_code"]).lower(),
+        message=error.get("message") or f"the task ended {row['status_code']} ({row['reason_code']})",
+        where=error.get("where"),
+    )

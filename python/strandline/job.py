@@ -1,0 +1,163 @@
+"""What the runs of one plan have in common: the source, its target, how its pages are read and encoded."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from strandline import presence
+from strandline.errors import Cancelled, ConfigError
+from strandline.request import microseconds
+from strandline.rows import RowEncoder
+from strandline.source import advice, load
+from strandline.target import Target
+from strandline.values import Stream, Value
+from strandline.window import Window
+
+if TYPE_CHECKING:
+    from strandline._core import Ledger, Run
+    from strandline.context import Context
+    from strandline.page import Page
+    from strandline.presence import Watch
+    from strandline.provider import Provider
+    from strandline.settings import Settings
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_VALUE_BACKOFF = ("1 s", "5 s", "30 s", "2 min", "10 min")
+_VALUE_PAGE_TIMEOUT = 900.0
+
+
+@dataclass(slots=True)
+class Job:
+    """A plan as its workers see it. `backoff` is in microseconds, `page_timeout` in seconds."""
+
+    plan: int
+    name: str
+    stream: str
+    source: Provider | Value | Stream
+    target: Target
+    cursor_type: str
+    time_zone: str
+    columns: list[tuple[str, str, bool]] | None
+    contract: dict[str, Any]
+    settings: Settings
+    max_attempts: int = 5
+    page_timeout: float = _VALUE_PAGE_TIMEOUT
+    backoff: list[int] = field(default_factory=list)
+
+    def encoder(self, ledger: Ledger) -> RowEncoder:
+        """An encoder that knows the declared columns and those that the target has."""
+        return RowEncoder(
+            self.columns,
+            ledger.describe_target(self.target.schema, self.target.table),
+            primary_key=self.target.primary_key,
+            cursor_field=self.target.cursor_field,
+            cursor_is_time=self.cursor_type == "time",
+            contract=self.contract or None,
+            stream=self.name,
+        )
+
+    def pages(self, context: Context | None, token: Any, encoder: RowEncoder) -> Iterator[Page]:
+        """The pages from `token` on, each fetched when it is asked for."""
+        if context is None:
+            assert isinstance(self.source, (Value, Stream))
+            return self.source.pages(encoder, token, self.settings)
+        from strandline.walk import walk
+
+        assert not isinstance(self.source, (Value, Stream))
+        return walk(self.source, context, token)
+
+    def context(self, run: Run, watch: Watch) -> Context | None:
+        """What a provider's methods are given for a run; None for values."""
+        if isinstance(self.source, (Value, Stream)):
+            return None
+        from strandline.context import Context
+
+        window = None
+        if self.cursor_type in ("time", "id") and run.lo is not None and run.hi is not None:
+            window = Window.from_bounds(run.lo, run.hi, self.cursor_type, self.time_zone)
+
+        def alive() -> None:
+            watch.begin(run, self.page_timeout)
+            if watch.state(run) == "cancelled":
+                raise Cancelled(f"task {run.task_id} was cancelled; its committed pages stay")
+
+        return Context(
+            window=window,
+            params=json.loads(run.params) if run.params else {},
+            expr=json.loads(run.expr) if run.expr else None,
+            log=logging.getLogger(f"strandline.provider.{self.name}"),
+            attempt=run.attempt_no,
+            walk=run.walk_no,
+            generation=run.generation,
+            deadline=None if run.deadline is None else _EPOCH + dt.timedelta(microseconds=run.deadline),
+            plan_id=run.plan_id,
+            task_id=run.task_id,
+            run_id=run.run_id,
+            on_alive=alive,
+        )
+
+
+class Jobs:
+    """The jobs of this worker, each loaded once. `finished` and `outcomes` count what was worked."""
+
+    def __init__(self, dsn: str, schema: str, settings: Settings) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._jobs: dict[int, Job] = {}
+        self.outcomes: Counter[str] = Counter()
+
+    def get(self, ledger: Ledger, plan: int) -> Job:
+        """The job of a plan. Raises ConfigError where its provider cannot be had in this process."""
+        with self._lock:
+            if plan not in self._jobs:
+                self._jobs[plan] = self._load(ledger, plan)
+            return self._jobs[plan]
+
+    def ended(self, status: str) -> None:
+        """Counts a run that left its task in this status."""
+        with self._lock:
+            self.outcomes[status] += 1
+
+    def _load(self, ledger: Ledger, plan: int) -> Job:
+        row = ledger.fetch("plan.context", plan)[0]
+        snapshot = row["provenance_config_snapshot"]
+        source: Provider | Value | Stream | None = presence.source_of(self._dsn, self._schema, plan)
+        if source is None:
+            reference = snapshot["reference"]
+            if reference.startswith("local:"):
+                raise ConfigError(f"{reference[6:]} is known to the process that planned it only; {advice(reference)}")
+            source = load(reference, snapshot["config"])
+        job = Job(
+            plan=plan,
+            name=row["provenance_code"],
+            stream=row["stream"],
+            source=source,
+            target=Target(
+                row["target_schema"],
+                row["target_table"],
+                row["write_mode"],
+                tuple(row["primary_key"]),
+                row["cursor_field"],
+            ),
+            cursor_type=(row["cursor_type_code"] or "value").lower(),
+            time_zone=row["time_zone"],
+            columns=None if row["columns"] is None else [(name, kind, must) for name, kind, must in row["columns"]],
+            contract=dict(row["contract"] or {}),
+            settings=self._settings,
+        )
+        backoff = _VALUE_BACKOFF
+        if not isinstance(source, (Value, Stream)):
+            backoff = source.backoff
+            job.max_attempts = source.max_attempts
+            job.page_timeout = microseconds(source.page_timeout, f"{source.name}.page_timeout") / 1_000_000
+        job.backoff = [microseconds(step, f"{job.name}.backoff") for step in backoff]
+        return job

@@ -1,0 +1,203 @@
+"""What one process is to the ledger: its name, its renewer of leases, its signs of life, the sources that only it knows.
+
+All of it is made when first needed and forgotten after a fork, because a child shares neither threads nor connections.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from strandline import _core
+from strandline.errors import Error
+
+if TYPE_CHECKING:
+    from strandline._core import Ledger, Renewer, Run
+
+log = logging.getLogger("strandline")
+
+_lock = threading.Lock()
+_renewers: dict[tuple[str, str, int], tuple[Renewer, int]] = {}
+_sources: dict[tuple[str, str, int], Any] = {}
+_natives: weakref.WeakSet[Any] = weakref.WeakSet()
+_numbers = itertools.count(1)
+
+
+def process_name() -> str:
+    """The name of this process as a worker, host:pid:0. Tasks of local providers lie in the pool local:<this name>."""
+    return f"{socket.gethostname()}:{os.getpid()}:0"
+
+
+def thread_name() -> str:
+    """A fresh worker name, host:pid:n."""
+    with _lock:
+        return f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}"
+
+
+def local_pool() -> str:
+    """The pool that only this process claims from."""
+    return f"local:{process_name()}"
+
+
+def keep_source(dsn: str, schema: str, plan: int, source: Any) -> None:
+    """Remembers the provider or value of a local plan, so that the threads of this process can work it."""
+    with _lock:
+        _sources[dsn, schema, plan] = source
+
+
+def source_of(dsn: str, schema: str, plan: int) -> Any | None:
+    """The provider or value of a local plan of this process; None for every other plan."""
+    with _lock:
+        return _sources.get((dsn, schema, plan))
+
+
+def forget_source(dsn: str, schema: str, plan: int) -> None:
+    """Lets go of a local source whose plan is over."""
+    with _lock:
+        _sources.pop((dsn, schema, plan), None)
+
+
+@contextmanager
+def renewing(dsn: str, schema: str, lease: int) -> Iterator[Renewer]:
+    """The native thread that renews the leases of this process (`lease` in microseconds), shared by all who work.
+
+    It is made by the first and closed by the last.
+    """
+    key = (dsn, schema, lease)
+    with _lock:
+        shared, users = _renewers.get(key) or (_core.Renewer(dsn, schema, lease), 0)
+        _natives.add(shared)
+        _renewers[key] = (shared, users + 1)
+    try:
+        yield shared
+    finally:
+        with _lock:
+            shared, users = _renewers[key]
+            if users > 1:
+                _renewers[key] = (shared, users - 1)
+            else:
+                del _renewers[key]
+        if users == 1:
+            shared.close()
+
+
+def open_ledger(dsn: str, schema: str) -> Ledger:
+    """A connection of this process to a ledger. Raises Unreachable."""
+    ledger = _core.Ledger(dsn, schema, process_name())
+    keep_from_children(ledger)
+    return ledger
+
+
+class Watch:
+    """The pages that are being fetched, so that a hung one stops being renewed after its provider's page_timeout."""
+
+    def __init__(self, renewer: Renewer) -> None:
+        self._renewer = renewer
+        self._lock = threading.Lock()
+        self._until: dict[int, tuple[Run, float]] = {}
+
+    def state(self, run: Run) -> str:
+        """held, cancelled or lost, as of the last renewal."""
+        return self._renewer.state(run)
+
+    @contextmanager
+    def holding(self, run: Run) -> Iterator[None]:
+        """Renews the lease of `run` inside the block."""
+        self._renewer.add(run)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._until.pop(run.run_id, None)
+            self._renewer.remove(run)
+
+    def begin(self, run: Run, timeout: float) -> None:
+        """A page of `run` is being fetched, and must be there in `timeout` seconds from now."""
+        with self._lock:
+            self._until[run.run_id] = (run, time.monotonic() + timeout)
+
+    def end(self, run: Run) -> None:
+        """The page is there."""
+        with self._lock:
+            self._until.pop(run.run_id, None)
+
+    def drop_hung(self, now: float) -> None:
+        """Stops renewing the runs whose page is overdue; their leases pass and other workers take over."""
+        with self._lock:
+            hung = [run for run, until in self._until.values() if until < now]
+            for run in hung:
+                del self._until[run.run_id]
+        for run in hung:
+            log.warning(
+                "task %s: a page took longer than page_timeout; its lease is no longer renewed (STALLED)", run.task_id
+            )
+            self._renewer.remove(run)
+
+
+class Pulse:
+    """A thread that says three times a lease that the workers of this process live, and looks for hung pages.
+
+    It has a connection of its own: a long question on the caller's must not make a living worker look dead.
+    """
+
+    def __init__(self, ledger: Ledger, names: list[str], watch: Watch, lease: int) -> None:
+        self._ledger = ledger
+        self._names = names
+        self._watch = watch
+        self._interval = max(0.05, lease / 3_000_000)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="strandline pulse", daemon=True)
+        self._thread.start()
+
+    def close(self, ended: list[str]) -> None:
+        """Ends the thread and its connection; says that the workers `ended` stopped by themselves."""
+        self._stop.set()
+        self._thread.join()
+        try:
+            for name in ended:
+                self._ledger.stop_worker(name)
+        except Error as error:
+            log.warning("the end of %s could not be written: %s", ", ".join(ended), error)
+        self._ledger.close()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval):
+            self._watch.drop_hung(time.monotonic())
+            for name in self._names:
+                try:
+                    self._ledger.heartbeat(name)
+                except Error as error:
+                    log.warning("no heartbeat for %s: %s", name, error)
+
+
+def keep_from_children(native: Any) -> None:
+    """A forked child must never end `native` (a Ledger, a Renewer): its connection and its thread belong to the parent."""
+    with _lock:
+        _natives.add(native)
+
+
+def _forget() -> None:
+    global _lock, _numbers
+    _lock = threading.Lock()
+    _numbers = itertools.count(1)
+    if _natives:
+        import ctypes
+
+        # One reference more than can be dropped: no destructor runs in the child, which would say goodbye to the server
+        # on the parent's connection, or join a thread that is not there.
+        for native in list(_natives):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
+    _natives.clear()
+    _renewers.clear()
+    _sources.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

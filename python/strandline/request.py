@@ -1,0 +1,332 @@
+"""From what a user asks for, and what the provider says, to the request that the native planner takes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from strandline import _core
+from strandline.errors import ConfigError
+from strandline.report import plain
+from strandline.target import Into, Target, check_identifier, table_of
+from strandline.values import Stream, Value
+from strandline.window import Window, resolve, strategy
+
+if TYPE_CHECKING:
+    from strandline.provider import Provider
+    from strandline.schema import Schema
+
+_ONLY = ("missing", "failed", "all")
+_ORDER = ("oldest", "newest")
+_MODES = ("append", "merge")
+_MICROSECOND = dt.timedelta(microseconds=1)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The arguments of `plan` and `ingest` that say what is wanted. None means the provider's attribute."""
+
+    into: Into = None
+    window: Any = None
+    slice: Any = None
+    params: Mapping[str, Any] | None = None
+    expr: Mapping[str, Any] | None = None
+    mode: str | None = None
+    primary_key: tuple[str, ...] | str | None = None
+    schema: Any = None
+    only: str = "missing"
+    order: str = "oldest"
+    operation: str = "HARVEST"
+    priority: int = 5
+    delay: Any = None
+    deadline: Any = None
+    trigger: str | Mapping[str, Any] | None = None
+    depends_on: Any = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the request is made: the ledger's schema, its clock (microseconds), the pool of local sources, the limits."""
+
+    ledger_schema: str
+    now: int
+    local_pool: str
+    max_slices: int
+    actor: str = field(default_factory=lambda: actor())
+
+
+def of_provider(provider: Provider, ask: Ask, place: Place) -> tuple[dict[str, Any], Target]:
+    """The plan request for a provider's stream, and its target. Raises ConfigError for what cannot be planned."""
+    from strandline.source import about as read
+
+    about = read(provider)
+    _check(ask)
+    if ask.schema is not None or about.schema is not None:
+        declared = _declared(ask.schema if ask.schema is not None else about.schema)
+    else:
+        declared = None
+    name = about.stream
+    target = _target(ask, place, name, about.primary_key, about.cursor_field, about.mode)
+    request = _common(ask, place)
+    zone = _core.zone(about.time_zone)
+    request |= {
+        "provenance": {
+            "code": about.name,
+            "reference": about.reference,
+            "version": about.version,
+            "source_digest": about.source_digest,
+            "config": about.config,
+            "labels": dict(about.labels),
+        },
+        "stream": _stream(name, target, declared, about.contract),
+        "trigger": _trigger(ask.trigger, about.name),
+        "cursor": {
+            "type": about.cursor_type.upper(),
+            "time_zone": zone,
+            "origin": _origin(about.origin, about.cursor_type, zone, place.now),
+        },
+        "value": None,
+        "window": _window(ask.window, about.cursor_type, zone, place.now),
+        "lag": microseconds(about.lag, f"{about.name}.lag"),
+        "lookback": microseconds(about.lookback, f"{about.name}.lookback"),
+        "strategy": _strategy(ask.slice if ask.slice is not None else about.slice, about.cursor_type),
+        "pool": place.local_pool if about.local else about.pool,
+        "mutex_key": about.mutex_key,
+        "max_attempts": about.max_attempts,
+        "max_losses": about.max_losses,
+        "deadline": _deadline(ask.deadline if ask.deadline is not None else about.deadline, place.now),
+    }
+    return request, target
+
+
+def of_value(source: Value | Stream, ask: Ask, place: Place) -> tuple[dict[str, Any], Target]:
+    """The plan request for a value or an iterator, and its target."""
+    _check(ask)
+    for name in ("window", "slice", "params", "expr"):
+        if getattr(ask, name) is not None:
+            raise ConfigError(f"{name}= is for providers: a value is loaded whole, as it is")
+    if ask.into is None:
+        raise ConfigError('a value has no name of its own: say where it goes, as in ingest(rows, into="schema.table")')
+    key = _key(ask.primary_key) or ()
+    if isinstance(source, Stream) and not key and ask.mode is None:
+        raise ConfigError(
+            "an iterator cannot be recognised when it is loaded again: give primary_key=, so that rows are matched,"
+            ' or mode="append" to say that each call adds its rows'
+        )
+    target = _target(ask, place, "value", key, None, None)
+    declared = None if ask.schema is None else _declared(ask.schema)
+    if isinstance(source, Stream):
+        value: dict[str, Any] = {"digest": None, "iterator": True}
+    else:
+        value = {"digest": source.digest(declared), "iterator": False}
+    request = _common(ask, place)
+    request |= {
+        "provenance": {
+            "code": f"value:{target.name}",
+            "reference": "local:value",
+            "version": "1",
+            "source_digest": None,
+            "config": {},
+            "labels": {},
+        },
+        "stream": _stream("value", target, declared, {}),
+        "trigger": _trigger(ask.trigger, target.name),
+        "cursor": None,
+        "value": value,
+        "window": {"asked": None, "text": None, "lo": None, "hi": None},
+        "lag": 0,
+        "lookback": 0,
+        "strategy": None,
+        "pool": place.local_pool,
+        "mutex_key": None,
+        "max_attempts": 5,
+        "max_losses": 10,
+        "deadline": _deadline(ask.deadline, place.now),
+    }
+    return request, target
+
+
+def microseconds(value: Any, where: str) -> int:
+    """A duration, "10 min" or a timedelta, in microseconds. Raises ConfigError that names `where` it was given."""
+    if isinstance(value, dt.timedelta):
+        return value // _MICROSECOND
+    if isinstance(value, str):
+        try:
+            return _core.duration_us(value)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+    raise ConfigError(f'{where} is {value!r}, a {type(value).__name__}; give a duration such as "10 min" or a timedelta')
+
+
+def _check(ask: Ask) -> None:
+    if ask.depends_on:
+        raise ConfigError("depends_on is not in this version; plan the next step when the first report is there")
+    for name, valid in (("only", _ONLY), ("order", _ORDER)):
+        if getattr(ask, name) not in valid:
+            raise ConfigError(f"{name} is {getattr(ask, name)!r}; the valid ones are {', '.join(valid)}")
+    if ask.mode is not None and ask.mode not in _MODES:
+        raise ConfigError(f"mode is {ask.mode!r}; the valid ones are {', '.join(_MODES)}")
+    if isinstance(ask.priority, bool) or not isinstance(ask.priority, int) or not 1 <= ask.priority <= 9:
+        raise ConfigError(f"priority is {ask.priority!r}; it goes from 1 (first) to 9 (last)")
+
+
+def _common(ask: Ask, place: Place) -> dict[str, Any]:
+    delay = 0 if ask.delay is None else microseconds(ask.delay, "delay")
+    if delay < 0:
+        raise ConfigError(f"delay is {ask.delay!r}; it cannot be negative")
+    return {
+        "operation": ask.operation,
+        "actor": place.actor,
+        "params": _json_mapping(ask.params, "params"),
+        "params_defaults": None,
+        "expr": _json_mapping(ask.expr, "expr"),
+        "only": ask.only,
+        "order": ask.order,
+        "priority": ask.priority,
+        "delay": delay,
+        "labels": {},
+        "credential": None,
+        "cuts": None,
+        "max_slices": place.max_slices,
+        "dry_run": False,
+    }
+
+
+def _target(
+    ask: Ask, place: Place, stream: str, key: tuple[str, ...], cursor_field: str | None, mode: str | None
+) -> Target:
+    schema, table = table_of(ask.into, stream, ledger_schema=place.ledger_schema)
+    asked = _key(ask.primary_key)
+    key = key if asked is None else asked
+    for name in key:
+        check_identifier(name, "a column of primary_key")
+    chosen = ask.mode or mode or ("merge" if key else "append")
+    if chosen not in _MODES:
+        raise ConfigError(f"mode is {chosen!r}; the valid ones are {', '.join(_MODES)}")
+    if chosen == "merge" and not key:
+        raise ConfigError('mode="merge" matches rows by primary_key, and none is given; name its columns, or use append')
+    return Target(schema, table, chosen, key, cursor_field)
+
+
+def _key(given: tuple[str, ...] | str | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _declared(schema: Any) -> Schema:
+    from strandline.schema import Schema
+
+    return schema if isinstance(schema, Schema) else Schema.declare(schema)
+
+
+def _stream(name: str, target: Target, declared: Schema | None, contract: Any) -> dict[str, Any]:
+    contract = {"columns": contract} if isinstance(contract, str) else dict(contract or {})
+    columns = None
+    if declared is not None:
+        columns = [list(spec) for spec in declared.with_key(target.primary_key).specs]
+        if declared.extra is not None:
+            contract.setdefault("columns", declared.extra)
+    return {"name": name, **target.to_dict(), "columns": columns, "contract": contract}
+
+
+def _trigger(trigger: str | Mapping[str, Any] | None, job: str) -> dict[str, Any]:
+    if trigger is None:
+        return {"scheduler": "MANUAL", "job": job, "log": None, "type": "MANUAL"}
+    if isinstance(trigger, str):
+        if not trigger:
+            raise ConfigError("trigger is empty; give the id of the run that triggers, or leave it out")
+        return {"scheduler": "MANUAL", "job": job, "log": trigger, "type": "MANUAL"}
+    if not isinstance(trigger, Mapping):
+        raise ConfigError(f"trigger is {trigger!r}; give a text, or a mapping with scheduler, job and log")
+    unknown = set(trigger) - {"scheduler", "job", "log", "type"}
+    if unknown or "log" not in trigger:
+        raise ConfigError(f"trigger is {dict(trigger)!r}; it has scheduler, job, log (required) and type")
+    return {
+        "scheduler": str(trigger.get("scheduler", "MANUAL")),
+        "job": str(trigger.get("job", job)),
+        "log": str(trigger["log"]),
+        "type": str(trigger.get("type", "MANUAL")),
+    }
+
+
+def _origin(origin: Any, cursor_type: str, zone: str, now: int) -> int | None:
+    if origin is None or cursor_type == "token":
+        return None
+    try:
+        return resolve((origin, None), cursor_type=cursor_type, time_zone=zone, now=now)[0]
+    except ConfigError as error:
+        raise ConfigError(f"origin: {error}") from None
+
+
+def _window(window: Any, cursor_type: str, zone: str, now: int) -> dict[str, Any]:
+    if cursor_type == "token":
+        if window is not None:
+            raise ConfigError('window= is given, and a provider of cursor_type "token" has none: it goes on at the last token')
+        return {"asked": None, "text": None, "lo": None, "hi": None}
+    lo, hi = resolve(window, cursor_type=cursor_type, time_zone=zone, now=now)
+    asked = list(window) if isinstance(window, tuple) else window
+    if isinstance(window, Window):
+        asked = str(window)
+    return {
+        "asked": _asked(asked),
+        # A text is read again by the planner, against the moment of the trigger.
+        "text": window if isinstance(window, str) else None,
+        "lo": None if isinstance(window, str) else lo,
+        "hi": None if isinstance(window, str) else hi,
+    }
+
+
+def _asked(value: Any) -> Any:
+    if isinstance(value, dt.timedelta):
+        return f"{value // _MICROSECOND} us"
+    if isinstance(value, list):
+        return [_asked(item) for item in value]
+    return plain(value)
+
+
+def _strategy(slice: Any, cursor_type: str) -> Any:
+    if cursor_type == "token" and slice is None:
+        slice = {"strategy": "CURSOR"}
+    text = strategy(slice)
+    _core.check_strategy(text, cursor_type)
+    return json.loads(text)
+
+
+def _deadline(deadline: Any, now: int) -> int | None:
+    if deadline is None:
+        return None
+    if isinstance(deadline, dt.datetime):
+        if deadline.utcoffset() is None:
+            raise ConfigError(f"deadline {deadline!r} has no time zone; add one, or give a duration such as '2 hours'")
+        return (deadline - _EPOCH) // _MICROSECOND
+    return now + microseconds(deadline, "deadline")
+
+
+def _json_mapping(value: Mapping[str, Any] | None, where: str) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} is {value!r}, a {type(value).__name__}; give a mapping")
+    try:
+        # Through the canonical form: what has no JSON form is refused with its path, and dates become text.
+        found: dict[str, Any] = json.loads(_core.canonical(dict(value)))
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{where} has no JSON form: {error}") from error
+    return found
+
+
+def actor() -> str:
+    """Who asks, for the audit trail: the name of the operating system's user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a user of that number
+        return f"uid:{os.getuid()}"

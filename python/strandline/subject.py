@@ -1,0 +1,78 @@
+"""What `of` names: a plan, a task, a provider or one of its tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from strandline.errors import ConfigError
+from strandline.report import Plan
+
+if TYPE_CHECKING:
+    from strandline._core import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was named; a field is None where it was not."""
+
+    plan: int | None = None
+    task: int | None = None
+    cursor: int | None = None
+    source: str | None = None
+
+
+def subject_of(ledger: Ledger, of: Any, *, cursor: bool) -> Subject:
+    """Reads `of`. With `cursor` the one cursor that it means is looked up.
+
+    Raises ConfigError for what is not there, and for a provider that feeds several tables where one must be named.
+    """
+    if isinstance(of, Plan):
+        if of.id is None:
+            raise ConfigError("this plan is a dry run: nothing of it is stored; plan without dry_run")
+        of = of.id
+    if isinstance(of, bool) or not isinstance(of, (int, str)):
+        raise ConfigError(f"of is {of!r}; give a Plan, a plan id, 'task:ID', a provider name or 'name>table'")
+    if isinstance(of, int):
+        return _of_plan(ledger, of, cursor)
+    if of.startswith("task:"):
+        return _of_task(ledger, of, cursor)
+    name, arrow, table = of.partition(">")
+    rows = ledger.fetch("status.cursors", name or None, table if arrow else None)
+    if not rows and not _known(ledger, name):
+        raise ConfigError(f"nothing was planned for {of!r}; `strandline status` lists what there is")
+    if not cursor:
+        return Subject(source=name)
+    if not rows:
+        raise ConfigError(f"{of!r} has no cursor: nothing with a window was planned for it")
+    if len(rows) > 1:
+        names = ", ".join(dict.fromkeys(f"'{row['provenance_code']}>{row['cursor_key']}'" for row in rows))
+        same = len({row["cursor_key"] for row in rows}) == 1
+        hint = "it was loaded with several params or exprs: name one by its plan id" if same else f"name one of {names}"
+        raise ConfigError(f"{of!r} has {len(rows)} cursors; {hint}")
+    return Subject(cursor=rows[0]["id"], source=name)
+
+
+def _of_plan(ledger: Ledger, plan: int, cursor: bool) -> Subject:
+    rows = ledger.fetch("status.plans", plan, None, None, None, 1)
+    if not rows:
+        raise ConfigError(f"there is no plan {plan}; `strandline status` lists those that there are")
+    if cursor and rows[0]["cursor_id"] is None:
+        raise ConfigError(f"plan {plan} loads a value, which has no window, cursor or coverage")
+    return Subject(plan=plan, cursor=rows[0]["cursor_id"])
+
+
+def _of_task(ledger: Ledger, of: str, cursor: bool) -> Subject:
+    digits = of.removeprefix("task:")
+    if not digits.isdecimal():
+        raise ConfigError(f"{of!r} names no task: write task: and its number, such as task:17")
+    rows = ledger.fetch("status.task_cursor", int(digits))
+    if not rows:
+        raise ConfigError(f"there is no task {digits}; `strandline status PLAN` lists those of a plan")
+    if cursor and rows[0]["cursor_id"] is None:
+        raise ConfigError(f"task {digits} loads a value, which has no window, cursor or coverage")
+    return Subject(task=int(digits), cursor=rows[0]["cursor_id"])
+
+
+def _known(ledger: Ledger, name: str) -> bool:
+    return bool(ledger.fetch("status.plans", None, name, None, None, 1))

@@ -7,11 +7,11 @@ import json
 import struct
 import uuid
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-EPOCH = dt.datetime(2000, 1, 1)
+EPOCH = dt.datetime.fromisoformat("2000-01-01")
 
 
 def raw_rows(stream: bytes) -> list[list[bytes | None]]:
@@ -39,9 +39,10 @@ def _numeric(data: bytes) -> Decimal:
     groups = struct.unpack_from(f">{digits}H", data, 8)
     assert len(data) == 8 + 2 * digits
     assert all(group < 10000 for group in groups)
-    value = sum((Decimal(group).scaleb(4 * (weight - i)) for i, group in enumerate(groups)), Decimal(0))
-    shown = value.quantize(Decimal(1).scaleb(-scale)) if digits else Decimal(0).scaleb(-scale)
-    return -shown if sign == 0x4000 else shown
+    with localcontext(prec=200_000, Emin=-200_000, Emax=200_000):
+        value = sum((Decimal(group).scaleb(4 * (weight - i)) for i, group in enumerate(groups)), Decimal(0))
+        shown = value.quantize(Decimal(1).scaleb(-scale))
+        return -shown if sign == 0x4000 else shown
 
 
 def _jsonb(data: bytes) -> Any:

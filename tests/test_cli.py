@@ -17,7 +17,7 @@ from strandline import cli, render
 from strandline.cli_parser import parser
 
 # A shop with one order an hour. Some days of `Broken` cannot be read, until the file `mended` is there.
-SHOP = '''
+SHOP = """
 import datetime as dt
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class Interrupted(Orders):
 
 
 NOTHING = 1
-'''
+"""
 
 
 @dataclass
@@ -111,11 +111,12 @@ def too_wide(text: str) -> list[str]:
     return [line for line in text.splitlines() if render.cells_wide(line) > 80]
 
 
-# Before a database is needed -------------------------------------------------------------------------------------------
+# Before a database is needed -----------------------------------------------------------------------------------------
 
 
 def test_importing_the_command_line_is_light() -> None:
-    script = "import sys, strandline.cli; print(*sorted({'asyncio', 'pyarrow', 'numpy', 'pandas', 'zoneinfo'} & set(sys.modules)))"
+    heavy = {"asyncio", "numpy", "pandas", "pyarrow", "strandline.engine", "zoneinfo"}
+    script = f"import sys, strandline.cli; print(*sorted({heavy} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert loaded == []
 
@@ -206,7 +207,7 @@ def test_a_debugger_gets_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch
     assert "Traceback" in run("preview", "nowhere:Orders").err
 
 
-# The ledger's schema ---------------------------------------------------------------------------------------------------
+# The ledger's schema -------------------------------------------------------------------------------------------------
 
 
 def test_migrate_from_an_empty_database(run: Run, empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +236,7 @@ def test_migrate_sql_is_what_migrate_would_run(
     assert run("migrate", "--check", "--schema", "other").code == 0
 
 
-# Bringing rows ---------------------------------------------------------------------------------------------------------
+# Bringing rows -------------------------------------------------------------------------------------------------------
 
 
 def test_ingest_tells_what_arrived_and_then_that_nothing_is_missing(here: Run) -> None:
@@ -296,7 +297,7 @@ def test_an_interruption_has_its_own_code(here: Run) -> None:
     assert "interrupted" in ran.err
 
 
-# Asking ----------------------------------------------------------------------------------------------------------------
+# Asking --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -380,13 +381,14 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(here: Run) -> None:
 def test_a_reader_that_has_seen_enough_is_no_error(here: Run, dsn: str) -> None:
     command = [sys.executable, "-m", "strandline", "doctor", "--settings"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
     assert process.returncode == 0
 
 
-# Doctor ----------------------------------------------------------------------------------------------------------------
+# Doctor --------------------------------------------------------------------------------------------------------------
 
 
 def test_doctor_finds_late_runs_and_unfolded_coverage(here: Run, connect: Any) -> None:
@@ -394,9 +396,12 @@ def test_doctor_finds_late_runs_and_unfolded_coverage(here: Run, connect: Any) -
     assert here("doctor").code == 0
     here("plan", "shop:Orders", "--window", "2024-06-01/2024-06-02")
     with connect(autocommit=True) as connection:
-        connection.execute("update strandline.ing_coverage set event_sequence_no = null, created_at = now() - interval '1 hour'")
         connection.execute(
-            "insert into strandline.ing_task_run (task_id, attempt_no, worker, status_code, leased_until, walk_no, batch_no)"
+            "update strandline.ing_coverage set event_sequence_no = null, created_at = now() - interval '1 hour'"
+        )
+        connection.execute(
+            "insert into strandline.ing_task_run"
+            " (task_id, attempt_no, worker, status_code, leased_until, walk_no, batch_no)"
             " select id, attempt_no, 'gone:1:1', 'RUNNING', now() - interval '2 hours', walk_no, batch_no"
             " from strandline.ing_task where status_code = 'QUEUED'"
         )

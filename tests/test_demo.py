@@ -30,7 +30,7 @@ def test_the_archive_has_every_line_of_the_package_once() -> None:
 
 
 def test_missing_values_and_types() -> None:
-    rows = [parse(line) for line in open_archive().read(range(0, 2000))]
+    rows = [parse(line) for line in open_archive().read(range(2000))]
     assert any(row["dep_time"] is None for row in rows)
     assert all(isinstance(row["flight"], int) and isinstance(row["tailnum"], str | None) for row in rows)
     assert rows[0]["time_hour"].isoformat() == "2013-01-01T10:00:00+00:00"

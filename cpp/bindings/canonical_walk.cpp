@@ -112,7 +112,7 @@ class Walker {
   }
 
   void key(PyObject* object) {
-    if (!PyUnicode_Check(object)) {
+    if (Py_TYPE(object) != &PyUnicode_Type && !PyUnicode_Check(object)) {
       writer_.fail("the key " + std::string{py::repr(py::handle{object})} + " (" + type_name(object) +
                    ") is not a string; object keys are");
     }

@@ -75,12 +75,14 @@ py::list fetch(Ledger& ledger, const std::string& query, const py::args& values)
   const pg::Params params = params_of(values);
   const auto& known = pg::query(query);
   if (params.values().size() != static_cast<std::size_t>(known.parameters)) {
-    throw core::Error{core::ErrorCode::Error, "query " + query + " takes " + std::to_string(known.parameters) + " parameters, not " + std::to_string(params.values().size())};
+    throw core::Error{core::ErrorCode::Error, "query " + query + " takes " + std::to_string(known.parameters) +
+                                                  " parameters, not " + std::to_string(params.values().size())};
   }
   pqxx::result rows;
   {
     const py::gil_scoped_release released;
-    rows = ledger.session.transact(pg::plan_limits, [&](pg::Transaction& transaction) { return transaction.run(query, params); });
+    rows = ledger.session.transact(pg::plan_limits,
+                                   [&](pg::Transaction& transaction) { return transaction.run(query, params); });
   }
   return rows_as_dicts(rows);
 }
@@ -97,15 +99,18 @@ py::tuple select(Ledger& ledger, const std::string& sql, const py::args& values)
   return rows_as_tuples(rows);
 }
 
-std::optional<std::vector<DeclaredColumn>> describe(Ledger& ledger, const std::string& schema, const std::string& table) {
-  const auto found = ledger.session.transact(pg::page_limits, [&](pg::Transaction& transaction) { return pg::describe_target(transaction, schema, table); });
+std::optional<std::vector<DeclaredColumn>> describe(Ledger& ledger, const std::string& schema,
+                                                    const std::string& table) {
+  const auto found = ledger.session.transact(
+      pg::page_limits, [&](pg::Transaction& transaction) { return pg::describe_target(transaction, schema, table); });
   if (!found) return std::nullopt;
   std::vector<DeclaredColumn> out;
   for (const auto& column : *found) out.emplace_back(column.name, column.type, column.required);
   return out;
 }
 
-std::vector<std::string> shape(Ledger& ledger, const py::dict& target, const std::vector<DeclaredColumn>& columns, bool dry_run) {
+std::vector<std::string> shape(Ledger& ledger, const py::dict& target, const std::vector<DeclaredColumn>& columns,
+                               bool dry_run) {
   const pg::Target wanted = target_of(target);
   const py::gil_scoped_release released;
   return pg::ensure_target(ledger.session, wanted, columns_of(columns), dry_run);
@@ -133,7 +138,8 @@ py::list cancel(Ledger& ledger, const py::dict& of, const std::string& actor, co
   return out;
 }
 
-std::vector<std::int64_t> retry(Ledger& ledger, const py::dict& of, const std::string& actor, const std::string& reason) {
+std::vector<std::int64_t> retry(Ledger& ledger, const py::dict& of, const std::string& actor,
+                                const std::string& reason) {
   const auto subject = subject_of(of);
   const py::gil_scoped_release released;
   return pg::retry(ledger.session, subject, actor, reason);
@@ -159,7 +165,9 @@ py::list verify(Ledger& ledger, std::optional<std::int64_t> cursor, const std::o
   std::optional<core::Digest> head;
   if (anchor) {
     const std::string raw = *anchor;
-    if (raw.size() != 32) throw core::Error{core::ErrorCode::ConfigError, "an anchor is the 32 bytes of an event's hash (64 hexadecimal digits on the command line)"};
+    if (raw.size() != 32)
+      throw core::Error{core::ErrorCode::ConfigError,
+                        "an anchor is the 32 bytes of an event's hash (64 hexadecimal digits on the command line)"};
     head.emplace();
     std::copy(raw.begin(), raw.end(), head->begin());
   }
@@ -192,45 +200,114 @@ pg::Target target_of(const py::dict& target) {
 }
 
 void register_ledger(py::module_& module) {
-  LedgerClass ledger{module, "Ledger", "One PostgreSQL connection to one strandline schema. Calls from several threads take turns."};
-  ledger.def(py::init<const std::string&, const std::string&, const std::string&>(), py::arg("dsn"), py::arg("schema") = "strandline", py::arg("name") = "strandline", WithoutGil())
-      .def("close", [](Ledger& self) { self.session.close(); }, WithoutGil())
+  LedgerClass ledger{module, "Ledger",
+                     "One PostgreSQL connection to one strandline schema. Calls from several threads take turns."};
+  ledger
+      .def(py::init<const std::string&, const std::string&, const std::string&>(), py::arg("dsn"),
+           py::arg("schema") = "strandline", py::arg("name") = "strandline", WithoutGil())
+      .def(
+          "close", [](Ledger& self) { self.session.close(); }, WithoutGil())
       .def_property_readonly("schema", [](const Ledger& self) { return self.session.schema(); })
-      .def_property_readonly("server_version", py::cpp_function([](Ledger& self) { return self.session.connection().server_version(); }, WithoutGil()))
-      .def_property_readonly("backend_pid", py::cpp_function([](Ledger& self) { return self.session.connection().backend_pid(); }, WithoutGil()))
-      .def("now", [](Ledger& self) { return self.session.transact(pg::page_limits, [](pg::Transaction& transaction) { return pg::integer(transaction.run("tx.clock")[0], "now"); }); }, WithoutGil())
-      .def("migrate", [](Ledger& self) { return pg::migrate(self.session); }, WithoutGil())
-      .def("pending", [](Ledger& self) { return pg::pending(self.session); }, WithoutGil())
-      .def("check_schema", [](Ledger& self) { pg::check_schema(self.session); }, WithoutGil())
-      .def("migration_sql", [](Ledger& self, int version) { return pg::migration_sql(self.session, version); }, py::arg("version"), WithoutGil())
+      .def_property_readonly(
+          "server_version",
+          py::cpp_function([](Ledger& self) { return self.session.connection().server_version(); }, WithoutGil()))
+      .def_property_readonly(
+          "backend_pid",
+          py::cpp_function([](Ledger& self) { return self.session.connection().backend_pid(); }, WithoutGil()))
+      .def(
+          "now",
+          [](Ledger& self) {
+            return self.session.transact(pg::page_limits, [](pg::Transaction& transaction) {
+              return pg::integer(transaction.run("tx.clock")[0], "now");
+            });
+          },
+          WithoutGil())
+      .def(
+          "migrate", [](Ledger& self) { return pg::migrate(self.session); }, WithoutGil())
+      .def(
+          "pending", [](Ledger& self) { return pg::pending(self.session); }, WithoutGil())
+      .def(
+          "check_schema", [](Ledger& self) { pg::check_schema(self.session); }, WithoutGil())
+      .def(
+          "migration_sql", [](Ledger& self, int version) { return pg::migration_sql(self.session, version); },
+          py::arg("version"), WithoutGil())
       .def("fetch", &fetch, py::arg("query"))
       .def("select", &select, py::arg("sql"))
-      .def("resolve_code", [](Ledger& self, const std::string& dictionary, const std::string& code, const std::string& system) { return pg::resolve_code(self.session, dictionary, code, system); },
-           py::arg("dictionary"), py::arg("code"), py::arg("system") = "*", WithoutGil())
-      .def("default_code", [](Ledger& self, const std::string& dictionary) { return pg::default_code(self.session, dictionary); }, py::arg("dictionary"), WithoutGil())
+      .def(
+          "resolve_code",
+          [](Ledger& self, const std::string& dictionary, const std::string& code, const std::string& system) {
+            return pg::resolve_code(self.session, dictionary, code, system);
+          },
+          py::arg("dictionary"), py::arg("code"), py::arg("system") = "*", WithoutGil())
+      .def(
+          "default_code",
+          [](Ledger& self, const std::string& dictionary) { return pg::default_code(self.session, dictionary); },
+          py::arg("dictionary"), WithoutGil())
       .def("plan", &plan, py::arg("request"))
-      .def("close_plan", [](Ledger& self, std::int64_t id) { return pg::close_plan(self.session, id); }, py::arg("plan_id"), WithoutGil())
-      .def("fold", [](Ledger& self, std::int64_t cursor) { return pg::fold(self.session, cursor); }, py::arg("cursor_id"), WithoutGil())
-      .def("fold_all", [](Ledger& self) { return pg::fold_all(self.session); }, WithoutGil())
+      .def(
+          "close_plan", [](Ledger& self, std::int64_t id) { return pg::close_plan(self.session, id); },
+          py::arg("plan_id"), WithoutGil())
+      .def(
+          "fold", [](Ledger& self, std::int64_t cursor) { return pg::fold(self.session, cursor); },
+          py::arg("cursor_id"), WithoutGil())
+      .def(
+          "fold_all", [](Ledger& self) { return pg::fold_all(self.session); }, WithoutGil())
       .def("describe_target", &describe, py::arg("schema"), py::arg("table"), WithoutGil())
-      .def("ensure_target", [](Ledger& self, const py::dict& target, const std::vector<DeclaredColumn>& columns) { return shape(self, target, columns, false); }, py::arg("target"), py::arg("columns"))
-      .def("target_ddl", [](Ledger& self, const py::dict& target, const std::vector<DeclaredColumn>& columns) { return shape(self, target, columns, true); }, py::arg("target"), py::arg("columns"))
+      .def(
+          "batches_of",
+          [](Ledger& self, const std::string& schema, const std::string& table, const std::vector<std::string>& columns,
+             const std::vector<std::string>& values) {
+            return self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) {
+              return pg::batches_of(transaction, schema, table, columns, values);
+            });
+          },
+          py::arg("schema"), py::arg("table"), py::arg("columns"), py::arg("values"), WithoutGil())
+      .def(
+          "ensure_target",
+          [](Ledger& self, const py::dict& target, const std::vector<DeclaredColumn>& columns) {
+            return shape(self, target, columns, false);
+          },
+          py::arg("target"), py::arg("columns"))
+      .def(
+          "target_ddl",
+          [](Ledger& self, const py::dict& target, const std::vector<DeclaredColumn>& columns) {
+            return shape(self, target, columns, true);
+          },
+          py::arg("target"), py::arg("columns"))
       .def("cancel", &cancel, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
       .def("retry", &retry, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
       .def("reap", &reap, py::arg("limit") = 100, py::arg("lease") = 60'000'000)
       .def("verify", &verify, py::arg("cursor_id") = py::none(), py::arg("anchor") = py::none())
-      .def("register_worker",
-           [](Ledger& self, const std::string& worker, const std::string& host, int pid, const std::string& version, const std::vector<std::string>& pools) {
-             self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) { transaction.run("worker.register", pg::Params{worker, host, pid, version, pools}); });
-           },
-           py::arg("worker"), py::arg("host"), py::arg("pid"), py::arg("version"), py::arg("pools"), WithoutGil())
-      .def("heartbeat", [](Ledger& self, const std::string& worker) { self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) { transaction.run("worker.beat", pg::Params{worker}); }); },
-           py::arg("worker"), WithoutGil())
-      .def("stop_worker", [](Ledger& self, const std::string& worker) { self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) { transaction.run("worker.stop", pg::Params{worker}); }); },
-           py::arg("worker"), WithoutGil());
+      .def(
+          "register_worker",
+          [](Ledger& self, const std::string& worker, const std::string& host, int pid, const std::string& version,
+             const std::vector<std::string>& pools) {
+            self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) {
+              transaction.run("worker.register", pg::Params{worker, host, pid, version, pools});
+            });
+          },
+          py::arg("worker"), py::arg("host"), py::arg("pid"), py::arg("version"), py::arg("pools"), WithoutGil())
+      .def(
+          "heartbeat",
+          [](Ledger& self, const std::string& worker) {
+            self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) {
+              transaction.run("worker.beat", pg::Params{worker});
+            });
+          },
+          py::arg("worker"), WithoutGil())
+      .def(
+          "stop_worker",
+          [](Ledger& self, const std::string& worker) {
+            self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) {
+              transaction.run("worker.stop", pg::Params{worker});
+            });
+          },
+          py::arg("worker"), WithoutGil());
   bind_runs(module, ledger);
   module.def("versions", &pg::versions, "What this build is made of: libpq, libpqxx, openssl, compiler.");
-  module.def("failpoint", [](const std::string& name) { pg::failpoint(name); }, py::arg("name"), "Ends the process here if STRANDLINE_FAILPOINT says so.");
+  module.def(
+      "failpoint", [](const std::string& name) { pg::failpoint(name); }, py::arg("name"),
+      "Ends the process here if STRANDLINE_FAILPOINT says so.");
 }
 
 }  // namespace strandline::bindings

@@ -12,32 +12,72 @@ namespace {
 
 // The types that results of ours and of most questions have; anything else comes as PostgreSQL's text.
 enum Oid : unsigned {
-  kBool = 16, kBytea = 17, kName = 19, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25, kOid = 26, kJson = 114, kFloat4 = 700, kFloat8 = 701, kInt4Array = 1007, kTextArray = 1009, kInt8Array = 1016,
-  kBpchar = 1042, kVarchar = 1043, kDate = 1082, kTime = 1083, kTimestamp = 1114, kTimestampTz = 1184, kNumeric = 1700, kUuid = 2950, kJsonb = 3802,
+  kBool = 16,
+  kBytea = 17,
+  kName = 19,
+  kInt8 = 20,
+  kInt2 = 21,
+  kInt4 = 23,
+  kText = 25,
+  kOid = 26,
+  kJson = 114,
+  kFloat4 = 700,
+  kFloat8 = 701,
+  kInt4Array = 1007,
+  kTextArray = 1009,
+  kInt8Array = 1016,
+  kBpchar = 1042,
+  kVarchar = 1043,
+  kDate = 1082,
+  kTime = 1083,
+  kTimestamp = 1114,
+  kTimestampTz = 1184,
+  kNumeric = 1700,
+  kUuid = 2950,
+  kJsonb = 3802,
 };
 
 const char* type_name(unsigned oid) {
   switch (oid) {
-    case kBool: return "boolean";
-    case kBytea: return "bytea";
-    case kInt8: return "bigint";
-    case kInt2: return "smallint";
-    case kInt4: return "integer";
-    case kOid: return "oid";
-    case kJson: return "json";
-    case kJsonb: return "jsonb";
-    case kFloat4: return "real";
-    case kFloat8: return "double precision";
-    case kDate: return "date";
-    case kTime: return "time without time zone";
-    case kTimestamp: return "timestamp without time zone";
-    case kTimestampTz: return "timestamp with time zone";
-    case kNumeric: return "numeric";
-    case kUuid: return "uuid";
+    case kBool:
+      return "boolean";
+    case kBytea:
+      return "bytea";
+    case kInt8:
+      return "bigint";
+    case kInt2:
+      return "smallint";
+    case kInt4:
+      return "integer";
+    case kOid:
+      return "oid";
+    case kJson:
+      return "json";
+    case kJsonb:
+      return "jsonb";
+    case kFloat4:
+      return "real";
+    case kFloat8:
+      return "double precision";
+    case kDate:
+      return "date";
+    case kTime:
+      return "time without time zone";
+    case kTimestamp:
+      return "timestamp without time zone";
+    case kTimestampTz:
+      return "timestamp with time zone";
+    case kNumeric:
+      return "numeric";
+    case kUuid:
+      return "uuid";
     case kInt4Array:
-    case kInt8Array: return "bigint[]";
-    case kTextArray: return "text[]";
-    default: return "text";
+    case kInt8Array:
+      return "bigint[]";
+    case kTextArray:
+      return "text[]";
+    default:
+      return "text";
   }
 }
 
@@ -49,8 +89,12 @@ struct Converters {
     // Leaked on purpose: the interpreter may be gone when static objects are destroyed.
     static const auto* const made = [] {
       const auto datetime = py::module_::import("datetime");
-      return new Converters{datetime.attr("datetime").attr("fromisoformat"), datetime.attr("date").attr("fromisoformat"), datetime.attr("time").attr("fromisoformat"),
-                            py::module_::import("decimal").attr("Decimal"), py::module_::import("uuid").attr("UUID"), py::module_::import("json").attr("loads"),
+      return new Converters{datetime.attr("datetime").attr("fromisoformat"),
+                            datetime.attr("date").attr("fromisoformat"),
+                            datetime.attr("time").attr("fromisoformat"),
+                            py::module_::import("decimal").attr("Decimal"),
+                            py::module_::import("uuid").attr("UUID"),
+                            py::module_::import("json").attr("loads"),
                             py::module_::import("builtins").attr("bytes").attr("fromhex")};
     }();
     return *made;
@@ -106,26 +150,39 @@ py::object value(const pqxx::field& field, unsigned type) {
   const char* text = field.c_str();
   const auto& to = Converters::get();
   switch (type) {
-    case kBool: return py::bool_(text[0] == 't');
+    case kBool:
+      return py::bool_(text[0] == 't');
     case kInt2:
     case kInt4:
     case kInt8:
-    case kOid: return py::int_(std::strtoll(text, nullptr, 10));
+    case kOid:
+      return py::int_(std::strtoll(text, nullptr, 10));
     case kFloat4:
-    case kFloat8: return py::float_(std::strtod(text, nullptr));
-    case kNumeric: return to.decimal(text);
-    case kBytea: return to.from_hex(text + 2);
-    case kDate: return converted(to.date, text);
-    case kTime: return converted(to.time, text);
+    case kFloat8:
+      return py::float_(std::strtod(text, nullptr));
+    case kNumeric:
+      return to.decimal(text);
+    case kBytea:
+      return to.from_hex(text + 2);
+    case kDate:
+      return converted(to.date, text);
+    case kTime:
+      return converted(to.time, text);
     case kTimestamp:
-    case kTimestampTz: return converted(to.datetime, text);
-    case kUuid: return to.uuid(text);
+    case kTimestampTz:
+      return converted(to.datetime, text);
+    case kUuid:
+      return to.uuid(text);
     case kJson:
-    case kJsonb: return to.loads(text);
+    case kJsonb:
+      return to.loads(text);
     case kInt4Array:
-    case kInt8Array: return array(text, true);
-    case kTextArray: return array(text, false);
-    default: return py::str(text, field.size());
+    case kInt8Array:
+      return array(text, true);
+    case kTextArray:
+      return array(text, false);
+    default:
+      return py::str(text, field.size());
   }
 }
 
@@ -152,7 +209,8 @@ py::list rows_as_dicts(const pqxx::result& rows) {
   for (pqxx::row_size_type column = 0; column < rows.columns(); ++column) names.emplace_back(rows.column_name(column));
   for (const auto& row : rows) {
     py::dict entry;
-    for (pqxx::row_size_type column = 0; column < rows.columns(); ++column) entry[names[static_cast<std::size_t>(column)]] = value(row[column], rows.column_type(column));
+    for (pqxx::row_size_type column = 0; column < rows.columns(); ++column)
+      entry[names[static_cast<std::size_t>(column)]] = value(row[column], rows.column_type(column));
     out.append(std::move(entry));
   }
   return out;
@@ -168,14 +226,16 @@ py::tuple rows_as_tuples(const pqxx::result& rows) {
   py::list out;
   for (const auto& row : rows) {
     py::tuple entry(static_cast<std::size_t>(rows.columns()));
-    for (pqxx::row_size_type column = 0; column < rows.columns(); ++column) entry[static_cast<std::size_t>(column)] = value(row[column], rows.column_type(column));
+    for (pqxx::row_size_type column = 0; column < rows.columns(); ++column)
+      entry[static_cast<std::size_t>(column)] = value(row[column], rows.column_type(column));
     out.append(std::move(entry));
   }
   return py::make_tuple(std::move(names), std::move(types), std::move(out));
 }
 
 std::string json_text(const py::handle& value) {
-  static const auto* const dumps = new py::object{py::module_::import("json").attr("dumps")};  // leaked on purpose, as above
+  static const auto* const dumps =
+      new py::object{py::module_::import("json").attr("dumps")};  // leaked on purpose, as above
   return (*dumps)(value, py::arg("ensure_ascii") = false).cast<std::string>();
 }
 

@@ -15,10 +15,13 @@ namespace py = pybind11;
 namespace strandline::bindings {
 namespace {
 
-std::vector<pg::Run> claim(Ledger& ledger, const std::string& worker, std::int64_t limit, std::int64_t lease, const std::optional<std::string>& pool,
+std::vector<pg::Run> claim(Ledger& ledger, const std::string& worker, std::int64_t limit, std::int64_t lease,
+                           const std::optional<std::string>& pool,
                            const std::optional<std::vector<std::int64_t>>& plans) {
-  if (pool.has_value() == (plans.has_value() && !plans->empty())) throw core::Error{core::ErrorCode::Error, "claim takes either pool or plans"};
-  return ledger.claimer.claim(ledger.session, worker, limit, lease, {pool.value_or(""), plans.value_or(std::vector<std::int64_t>{})});
+  if (pool.has_value() == (plans.has_value() && !plans->empty()))
+    throw core::Error{core::ErrorCode::Error, "claim takes either pool or plans"};
+  return ledger.claimer.claim(ledger.session, worker, limit, lease,
+                              {pool.value_or(""), plans.value_or(std::vector<std::int64_t>{})});
 }
 
 const encode::EncodedPage* part(const py::dict& page, const char* name) {
@@ -26,12 +29,14 @@ const encode::EncodedPage* part(const py::dict& page, const char* name) {
   return page[name].cast<const encode::EncodedPage*>();
 }
 
-py::dict commit(Ledger& ledger, pg::Run& run, const py::dict& target, const py::sequence& pages, bool done, std::int64_t lease) {
+py::dict commit(Ledger& ledger, pg::Run& run, const py::dict& target, const py::sequence& pages, bool done,
+                std::int64_t lease) {
   const pg::Target into = target_of(target);
   std::vector<pg::Page> sent;
   for (const auto& each : pages) {
     const auto page = each.cast<py::dict>();
-    sent.push_back({part(page, "rows"), part(page, "deleted"), page["before"].cast<std::optional<std::string>>(), page["after"].cast<std::optional<std::string>>(), page["size"].cast<std::int64_t>(),
+    sent.push_back({part(page, "rows"), part(page, "deleted"), page["before"].cast<std::optional<std::string>>(),
+                    page["after"].cast<std::optional<std::string>>(), page["size"].cast<std::int64_t>(),
                     page["started"].cast<std::int64_t>()});
   }
   pg::Counts counts;
@@ -48,7 +53,8 @@ py::dict commit(Ledger& ledger, pg::Run& run, const py::dict& target, const py::
   return out;
 }
 
-std::string fail(Ledger& ledger, const pg::Run& run, const py::dict& error, const std::string& reason, bool retryable, const std::vector<std::int64_t>& backoff, const std::string& by) {
+std::string fail(Ledger& ledger, const pg::Run& run, const py::dict& error, const std::string& reason, bool retryable,
+                 const std::vector<std::int64_t>& backoff, const std::string& by) {
   const pg::Failure failure{json_text(error), reason, retryable, backoff, by};
   const py::gil_scoped_release released;
   return pg::fail(ledger.session, run, failure);
@@ -62,14 +68,20 @@ void restart_walk(Ledger& ledger, const pg::Run& run, const py::dict& target, co
 
 const char* state_text(pg::Renewer::State state) {
   switch (state) {
-    case pg::Renewer::State::Held: return "held";
-    case pg::Renewer::State::Cancelled: return "cancelled";
-    case pg::Renewer::State::Lost: break;
+    case pg::Renewer::State::Held:
+      return "held";
+    case pg::Renewer::State::Cancelled:
+      return "cancelled";
+    case pg::Renewer::State::Lost:
+      break;
   }
   return "lost";
 }
 
-std::string shown(const pg::Run& run) { return "<Run task=" + std::to_string(run.task_id) + " attempt=" + std::to_string(run.attempt_no) + " batch=" + std::to_string(run.batch_no) + ">"; }
+std::string shown(const pg::Run& run) {
+  return "<Run task=" + std::to_string(run.task_id) + " attempt=" + std::to_string(run.attempt_no) +
+         " batch=" + std::to_string(run.batch_no) + ">";
+}
 
 }  // namespace
 
@@ -96,24 +108,44 @@ void register_runs(py::module_& module) {
       .def_readonly("deadline", &pg::Run::deadline)
       .def_readonly("worker", &pg::Run::worker)
       .def("__repr__", &shown);
-  py::class_<pg::Renewer>(module, "Renewer", "A native thread with its own connection that renews the leases of this process's runs every third of a lease.")
+  py::class_<pg::Renewer>(
+      module, "Renewer",
+      "A native thread with its own connection that renews the leases of this process's runs every third of a lease.")
       .def(py::init<std::string, std::string, std::int64_t>(), py::arg("dsn"), py::arg("schema"), py::arg("lease"))
-      .def("add", [](pg::Renewer& self, const pg::Run& run) { self.add(run.task_id, run.attempt_no); }, py::arg("run"), WithoutGil())
-      .def("remove", [](pg::Renewer& self, const pg::Run& run) { self.remove(run.task_id, run.attempt_no); }, py::arg("run"), WithoutGil())
-      .def("state", [](pg::Renewer& self, const pg::Run& run) { return state_text(self.state(run.task_id, run.attempt_no)); }, py::arg("run"), WithoutGil())
+      .def(
+          "add", [](pg::Renewer& self, const pg::Run& run) { self.add(run.task_id, run.attempt_no); }, py::arg("run"),
+          WithoutGil())
+      .def(
+          "remove", [](pg::Renewer& self, const pg::Run& run) { self.remove(run.task_id, run.attempt_no); },
+          py::arg("run"), WithoutGil())
+      .def(
+          "state",
+          [](pg::Renewer& self, const pg::Run& run) { return state_text(self.state(run.task_id, run.attempt_no)); },
+          py::arg("run"), WithoutGil())
       .def("close", &pg::Renewer::close, WithoutGil());
 }
 
 void bind_runs(py::module_& /*module*/, LedgerClass& ledger) {
   ledger
-      .def("claim", &claim, py::arg("worker"), py::arg("limit"), py::arg("lease"), py::kw_only(), py::arg("pool") = py::none(), py::arg("plans") = py::none(), WithoutGil())
-      .def("commit", &commit, py::arg("run"), py::arg("target"), py::arg("pages"), py::kw_only(), py::arg("done"), py::arg("lease"))
-      .def("give_back", [](Ledger& self, const pg::Run& run, const std::string& reason, std::int64_t pause) { return pg::give_back(self.session, run, reason, pause); }, py::arg("run"),
-           py::arg("reason"), py::arg("pause") = 0, WithoutGil())
-      .def("fail", &fail, py::arg("run"), py::arg("error"), py::kw_only(), py::arg("reason") = "FAILED", py::arg("retryable"), py::arg("backoff"), py::arg("by") = "")
-      .def("end_cancelled", [](Ledger& self, const pg::Run& run) { pg::end_cancelled(self.session, run); }, py::arg("run"), WithoutGil())
+      .def("claim", &claim, py::arg("worker"), py::arg("limit"), py::arg("lease"), py::kw_only(),
+           py::arg("pool") = py::none(), py::arg("plans") = py::none(), WithoutGil())
+      .def("commit", &commit, py::arg("run"), py::arg("target"), py::arg("pages"), py::kw_only(), py::arg("done"),
+           py::arg("lease"))
+      .def(
+          "give_back",
+          [](Ledger& self, const pg::Run& run, const std::string& reason, std::int64_t pause) {
+            return pg::give_back(self.session, run, reason, pause);
+          },
+          py::arg("run"), py::arg("reason"), py::arg("pause") = 0, WithoutGil())
+      .def("fail", &fail, py::arg("run"), py::arg("error"), py::kw_only(), py::arg("reason") = "FAILED",
+           py::arg("retryable"), py::arg("backoff"), py::arg("by") = "")
+      .def(
+          "end_cancelled", [](Ledger& self, const pg::Run& run) { pg::end_cancelled(self.session, run); },
+          py::arg("run"), WithoutGil())
       .def("restart_walk", &restart_walk, py::arg("run"), py::arg("target"), py::arg("reason"))
-      .def("walk_records", [](Ledger& self, const pg::Run& run) { return pg::walk_records(self.session, run); }, py::arg("run"), WithoutGil());
+      .def(
+          "walk_records", [](Ledger& self, const pg::Run& run) { return pg::walk_records(self.session, run); },
+          py::arg("run"), WithoutGil());
 }
 
 }  // namespace strandline::bindings

@@ -176,6 +176,7 @@ void CanonicalWriter::open(char bracket, bool object) {
   frame.count = 0;
   frame.object = object;
   frame.pending = false;
+  frame.plain = true;
   text_.append(bracket);
 }
 
@@ -201,7 +202,9 @@ void CanonicalWriter::key(std::string_view utf8) {
   member.key_size = static_cast<std::uint32_t>(size);
   member.plain = plain;
   text_.append(':');
-  frames_[depth_ - 1].pending = true;
+  Frame& frame = frames_[depth_ - 1];
+  frame.pending = true;
+  frame.plain = frame.plain && plain;
 }
 
 void CanonicalWriter::end_member(Frame& frame) {
@@ -217,50 +220,65 @@ bool CanonicalWriter::drops(const Member& member) const {
   return depth_ == 1 && defaults_ != nullptr && defaults_->holds(key_text(member), value);
 }
 
-bool CanonicalWriter::less_by_text(const Member& left, const Member& right) const {
-  const std::string_view a = key_text(left);
-  const std::string_view b = key_text(right);
-  return left.plain && right.plain ? a < b : compare_utf16(a, b) < 0;
+bool CanonicalWriter::less_by_text(std::uint32_t left, std::uint32_t right) const {
+  const Member& a = members_[left];
+  const Member& b = members_[right];
+  if (a.plain && b.plain) return key_text(a) < key_text(b);
+  return compare_utf16(key_text(a), key_text(b)) < 0;
 }
 
-// Sorts places and not members: four bytes a move, and no reading back of records that were written a moment ago.
-void CanonicalWriter::sort_members(std::size_t first) {
-  const std::size_t count = members_.size() - first;
+// Lists the members in order_ as they came, and says whether that is their order already.
+bool CanonicalWriter::in_order(const Frame& frame) {
+  const std::size_t count = members_.size() - frame.first_member;
   order_.resize(count);
-  std::uint32_t* const order = order_.data();
-  const Member* const members = members_.data() + first;
-  for (std::uint32_t i = 0; i < count; ++i) order[i] = i;
-  if (count > kFewMembers) {
-    std::sort(order_.begin(), order_.end(),
-              [&](std::uint32_t left, std::uint32_t right) { return less(members[left], members[right]); });
+  bool ordered = frame.plain;
+  std::uint64_t last = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Member& member = members_[frame.first_member + i];
+    order_[i] = {member.prefix, static_cast<std::uint32_t>(frame.first_member + i)};
+    ordered = ordered && !member.dropped && (i == 0 || last < member.prefix);
+    last = member.prefix;
+  }
+  return ordered;
+}
+
+// Few members are sorted by insertion: keys mostly differ in their first eight bytes, so a step is one comparison.
+void CanonicalWriter::sort_members(bool plain) {
+  const auto less = [&](const Place& left, const Place& right) {
+    if (plain && left.prefix != right.prefix) return left.prefix < right.prefix;
+    return less_by_text(left.member, right.member);
+  };
+  if (order_.size() > kFewMembers) {
+    std::sort(order_.begin(), order_.end(), less);
     return;
   }
-  for (std::size_t next = 1; next < count; ++next) {
-    const std::uint32_t member = order[next];
+  Place* const order = order_.data();
+  for (std::size_t next = 1; next < order_.size(); ++next) {
+    const Place moved = order[next];
     std::size_t place = next;
-    for (; place > 0 && less(members[member], members[order[place - 1]]); --place) order[place] = order[place - 1];
-    order[place] = member;
+    for (; place > 0 && less(moved, order[place - 1]); --place) order[place] = order[place - 1];
+    order[place] = moved;
   }
 }
 
 // Also among dropped members: an object that says a thing twice is wrong whatever it says.
-void CanonicalWriter::refuse_duplicates(std::size_t first) const {
+void CanonicalWriter::refuse_duplicates() const {
   for (std::size_t i = 1; i < order_.size(); ++i) {
-    const Member& left = members_[first + order_[i - 1]];
-    const Member& right = members_[first + order_[i]];
-    if (left.prefix != right.prefix || key_text(left) != key_text(right)) continue;
-    fail("the key \"" + std::string{key_text(right)} + "\" appears twice in one object");
+    if (order_[i - 1].prefix != order_[i].prefix) continue;
+    const std::string_view key = key_text(members_[order_[i].member]);
+    if (key_text(members_[order_[i - 1].member]) != key) continue;
+    fail("the key \"" + std::string{key} + "\" appears twice in one object");
   }
 }
 
-void CanonicalWriter::gather(const Frame& frame) {
-  const std::size_t begin = frame.begin + 1;
+// Puts the texts of the members, which begin at `begin`, in order.
+void CanonicalWriter::gather(std::size_t begin) {
   text_.reserve(0);  // the copies below read up to the slack behind the text
   ordered_.clear();
   char* const first = ordered_.reserve(text_.size() - begin);
   char* out = first;
-  for (const std::uint32_t place : order_) {
-    const Member& member = members_[frame.first_member + place];
+  for (const Place& place : order_) {
+    const Member& member = members_[place.member];
     if (!member.dropped) out = copy_member(out, text_.data() + member.begin, member.size);
   }
   const auto kept = static_cast<std::size_t>(out - first);
@@ -270,17 +288,13 @@ void CanonicalWriter::gather(const Frame& frame) {
 
 void CanonicalWriter::end_object() {
   const Frame& frame = frames_[depth_ - 1];
-  const std::size_t begin = frame.begin;
-  bool in_order = true;
-  for (std::size_t i = frame.first_member; i < members_.size() && in_order; ++i) {
-    in_order = !members_[i].dropped && (i == frame.first_member || less(members_[i - 1], members_[i]));
+  const std::size_t begin = frame.begin + 1;
+  if (!in_order(frame)) {
+    sort_members(frame.plain);
+    refuse_duplicates();
+    gather(begin);
   }
-  if (!in_order) {
-    sort_members(frame.first_member);
-    refuse_duplicates(frame.first_member);
-    gather(frame);
-  }
-  if (text_.size() > begin + 1) text_.truncate(text_.size() - 1);  // the comma behind the last member
+  if (text_.size() > begin) text_.truncate(text_.size() - 1);  // the comma behind the last member
   text_.append('}');
   members_.resize(frame.first_member);
   --depth_;

@@ -96,8 +96,13 @@ class CanonicalWriter {
     std::size_t begin = 0;
     std::size_t size = 0;
     std::uint32_t key_size = 0;
-    bool plain = false;
+    bool plain = false;  // see StringForm::Plain
     bool dropped = false;
+  };
+  // A member as it is sorted: the prefix beside the place, so that most comparisons touch nothing else.
+  struct Place {
+    std::uint64_t prefix = 0;
+    std::uint32_t member = 0;  // in members_
   };
   struct Frame {
     std::size_t begin = 0;         // where the container's text begins
@@ -105,6 +110,7 @@ class CanonicalWriter {
     std::size_t count = 0;         // of an array: elements so far
     bool object = false;
     bool pending = false;  // of an object: a key is written, its value is not
+    bool plain = true;     // of an object: every key is
   };
 
   template <std::size_t Size>
@@ -131,19 +137,16 @@ class CanonicalWriter {
   [[nodiscard]] std::string_view key_text(const Member& member) const {
     return {text_.data() + member.begin + 1, member.key_size};
   }
-  [[nodiscard]] bool less(const Member& left, const Member& right) const {
-    if (left.plain && right.plain && left.prefix != right.prefix) return left.prefix < right.prefix;
-    return less_by_text(left, right);
-  }
-  [[nodiscard]] bool less_by_text(const Member& left, const Member& right) const;
-  void sort_members(std::size_t first);
-  void refuse_duplicates(std::size_t first) const;
-  void gather(const Frame& frame);
+  [[nodiscard]] bool less_by_text(std::uint32_t left, std::uint32_t right) const;
+  [[nodiscard]] bool in_order(const Frame& frame);
+  void sort_members(bool plain);
+  void refuse_duplicates() const;
+  void gather(std::size_t begin);
 
   TextBuffer text_;
   TextBuffer ordered_;  // the members of the object that just ended, in order
   std::vector<Member> members_;
-  std::vector<std::uint32_t> order_;  // its members, by their places
+  std::vector<Place> order_;
   std::array<Frame, kMaxDepth> frames_;
   std::size_t depth_ = 0;
   Profile profile_ = Profile::Exact;

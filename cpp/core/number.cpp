@@ -47,6 +47,29 @@ char* write_layout(char* out, bool negative, std::string_view digits, std::int64
   return write_integer(out, exponent);
 }
 
+// Most doubles in configurations are short decimals (0.25, 19.99), and the general algorithm costs ten times as much.
+// Where value * 10^k rounds to an integer m of at most 15 digits, and m / 10^k, correctly rounded (both are exact
+// doubles), gives the value back, m is its shortest text: decimals of up to 15 digits never share a double, so that no
+// other text as short can mean it. Writes nothing and returns nullptr for all other values.
+char* write_short_decimal(char* out, double value) noexcept {
+  constexpr std::array kPowers{10.0, 100.0, 1e3, 1e4, 1e5};
+  constexpr double kLimit = 1e15;
+  const double magnitude = std::fabs(value);
+  for (std::size_t i = 0; i < kPowers.size(); ++i) {
+    const double scaled = magnitude * kPowers[i];
+    if (scaled >= kLimit) return nullptr;
+    const auto integer = static_cast<std::int64_t>(scaled);
+    if (static_cast<double>(integer) != scaled || scaled / kPowers[i] != magnitude || integer == 0) continue;
+    std::array<char, kIntegerSize> digits;
+    const char* const end = write_integer(digits.data(), integer);
+    auto size = static_cast<std::size_t>(end - digits.data());
+    const auto point = static_cast<std::int64_t>(size) - static_cast<std::int64_t>(i + 1);
+    while (digits[size - 1] == '0') --size;  // a smaller power may have missed by a rounding
+    return write_layout(out, value < 0, {digits.data(), size}, point);
+  }
+  return nullptr;
+}
+
 bool is_digit(char byte) noexcept { return byte >= '0' && byte <= '9'; }
 
 }  // namespace
@@ -59,6 +82,7 @@ char* write_double(char* out, double value) noexcept {
     // A double comparison on purpose: "is it integral?" is exactly what it answers. -0 becomes the integer 0 here.
     if (static_cast<double>(integer) - value == 0.0) return write_integer(out, integer);
   }
+  if (char* const done = write_short_decimal(out, value); done != nullptr) return done;
   // The format is named because to_chars without one, or with `fixed`, prints large integers to the last exact digit.
   std::array<char, kDoubleSize> text;
   const char* const end =

@@ -32,7 +32,8 @@ struct Columns {
   std::vector<core::Digest> digests, keys;
 };
 
-Columns columns(const Run& run, const std::vector<Page>& pages, const std::vector<Counts>& counts, const std::vector<core::Digest>& digests) {
+Columns columns(const Run& run, const std::vector<Page>& pages, const std::vector<Counts>& counts,
+                const std::vector<core::Digest>& digests) {
   Columns out;
   for (std::size_t i = 0; i < pages.size(); ++i) {
     const Page& page = pages[i];
@@ -55,7 +56,8 @@ Columns columns(const Run& run, const std::vector<Page>& pages, const std::vecto
 // What is covered when the run is done: its window, or, for a walk by token, the ordinals of its pages.
 void cover(Transaction& transaction, const Run& run, std::int64_t last_batch) {
   if (!run.cursor_id) return;
-  const std::int64_t records = integer(transaction.run("run.walk_records", Params{run.task_id, run.walk_no})[0], "records");
+  const std::int64_t records =
+      integer(transaction.run("run.walk_records", Params{run.task_id, run.walk_no})[0], "records");
   std::int64_t hi = *run.hi;
   if (hi == INT64_MAX) {
     const auto walk = transaction.run("run.walk_start", Params{run.task_id, run.walk_no});
@@ -70,8 +72,12 @@ Outcome resolve(Session& session, const Run& run, std::int64_t last_batch, const
   return session.transact(page_limits, [&](Transaction& transaction) {
     const auto held = transaction.run("run.doubt_lock", Params{run.task_id, run.attempt_no});
     const auto found = transaction.run("run.doubt_look", Params{run.task_id, last_batch});
-    if (!found.empty() && integer(found[0], "run_id") == run.run_id && digest(found[0], "content_digest") == last_digest) return Outcome::Stored;
-    const bool live = !held.empty() && (text(held[0], "status_code") == "PLANNED" || text(held[0], "status_code") == "RUNNING") && integer(held[0], "batch_no") == run.batch_no;
+    if (!found.empty() && integer(found[0], "run_id") == run.run_id &&
+        digest(found[0], "content_digest") == last_digest)
+      return Outcome::Stored;
+    const bool live = !held.empty() &&
+                      (text(held[0], "status_code") == "PLANNED" || text(held[0], "status_code") == "RUNNING") &&
+                      integer(held[0], "batch_no") == run.batch_no;
     // Absent, and the run still ours: the page may be sent again.
     return live ? Outcome::Absent : Outcome::Lost;
   });
@@ -82,7 +88,8 @@ struct Attempt {
   std::vector<Counts> counts;
 };
 
-Attempt attempt(Session& session, const Run& run, const Target& target, const std::vector<Page>& pages, const std::vector<core::Digest>& digests, bool done, std::int64_t lease) {
+Attempt attempt(Session& session, const Run& run, const Target& target, const std::vector<Page>& pages,
+                const std::vector<core::Digest>& digests, bool done, std::int64_t lease) {
   const auto count = static_cast<std::int64_t>(pages.size());
   const std::int64_t last_batch = run.batch_no + count;
   Transaction transaction{session, page_limits};
@@ -101,12 +108,14 @@ Attempt attempt(Session& session, const Run& run, const Target& target, const st
   for (const auto& each : counts) records += each.records;
   if (done) lock_tasks(transaction, {run.task_id});
   const auto& checkpoint = pages.back().after ? pages.back().after : run.checkpoint;
-  const auto fenced = transaction.run("run.fence", Params{run.task_id, run.attempt_no, run.batch_no, count, lease, checkpoint, records, done});
+  const auto fenced = transaction.run(
+      "run.fence", Params{run.task_id, run.attempt_no, run.batch_no, count, lease, checkpoint, records, done});
   if (fenced.empty()) return {};
   if (boolean(fenced[0], "cancel")) return {Outcome::Cancelled, {}};
   const Columns c = columns(run, pages, counts, digests);
-  transaction.run("run.batches", Params{run.task_id, run.batch_no, run.run_id, run.walk_no, ids, c.before, c.after, c.records, c.inserted, c.updated, c.unchanged, c.deleted, c.bytes, c.digests, c.keys, c.sizes,
-                                        run.page_no, c.started});
+  transaction.run("run.batches", Params{run.task_id, run.batch_no, run.run_id, run.walk_no, ids, c.before, c.after,
+                                        c.records, c.inserted, c.updated, c.unchanged, c.deleted, c.bytes, c.digests,
+                                        c.keys, c.sizes, run.page_no, c.started});
   if (done) {
     cover(transaction, run, last_batch);
     leave(transaction, {run.task_id}, {"SUCCEEDED", "DONE"});
@@ -119,12 +128,15 @@ Attempt attempt(Session& session, const Run& run, const Target& target, const st
 
 [[noreturn]] void cancelled(Session& session, const Run& run) {
   end_cancelled(session, run);
-  throw core::Error{core::ErrorCode::Cancelled, "task " + std::to_string(run.task_id) + " was cancelled; its committed pages stay, and a later call goes on from them"};
+  throw core::Error{core::ErrorCode::Cancelled,
+                    "task " + std::to_string(run.task_id) +
+                        " was cancelled; its committed pages stay, and a later call goes on from them"};
 }
 
 }  // namespace
 
-Counts commit(Session& session, Run& run, const Target& target, const std::vector<Page>& pages, bool done, std::int64_t lease) {
+Counts commit(Session& session, Run& run, const Target& target, const std::vector<Page>& pages, bool done,
+              std::int64_t lease) {
   if (pages.empty()) throw core::Error{core::ErrorCode::Error, "commit of no page"};
   const std::lock_guard<std::recursive_mutex> guard{session.turn()};
   std::vector<core::Digest> digests;
@@ -166,8 +178,11 @@ Counts commit(Session& session, Run& run, const Target& target, const std::vecto
     }
   } else {
     // The answer was lost and the ledger has it.
-    const auto stored = session.transact(page_limits, [&](Transaction& transaction) { return transaction.run("run.group", Params{run.task_id, run.batch_no + 1, last_batch}); });
-    total = {integer(stored[0], "records"), integer(stored[0], "inserted"), integer(stored[0], "updated"), integer(stored[0], "unchanged"), integer(stored[0], "deleted")};
+    const auto stored = session.transact(page_limits, [&](Transaction& transaction) {
+      return transaction.run("run.group", Params{run.task_id, run.batch_no + 1, last_batch});
+    });
+    total = {integer(stored[0], "records"), integer(stored[0], "inserted"), integer(stored[0], "updated"),
+             integer(stored[0], "unchanged"), integer(stored[0], "deleted")};
   }
   run.batch_no = last_batch;
   run.page_no += static_cast<std::int64_t>(pages.size());

@@ -12,7 +12,8 @@ namespace {
 // Opens the PGconn. Keywords before `dbname` are defaults that the connection string may overrule; those behind it hold.
 // Nothing here is a startup option that PgBouncer would refuse.
 PGconn* open(const std::string& dsn, const std::string& name) {
-  const std::array<const char*, 6> keywords{"connect_timeout", "fallback_application_name", "dbname", "client_encoding", nullptr, nullptr};
+  const std::array<const char*, 6> keywords{
+      "connect_timeout", "fallback_application_name", "dbname", "client_encoding", nullptr, nullptr};
   const std::array<const char*, 6> values{"10", name.c_str(), dsn.c_str(), "UTF8", nullptr, nullptr};
   PGconn* raw = PQconnectdbParams(keywords.data(), values.data(), 1);
   if (PQstatus(raw) == CONNECTION_OK) {
@@ -27,7 +28,8 @@ PGconn* open(const std::string& dsn, const std::string& name) {
   while (!reason.empty() && reason.back() == '\n') reason.pop_back();
   PQfinish(raw);
   throw core::Error{core::ErrorCode::Unreachable,
-                    "the database cannot be reached: " + reason + ". Check the connection string (STRANDLINE_DSN) and the server; the call can be repeated."};
+                    "the database cannot be reached: " + reason +
+                        ". Check the connection string (STRANDLINE_DSN) and the server; the call can be repeated."};
 }
 
 }  // namespace
@@ -63,7 +65,9 @@ namespace {
 // connection stays broken: a stock 6.4 connection would quietly open another one, without the transaction.
 struct AdoptPolicy : pqxx::connectionpolicy {
   explicit AdoptPolicy(PGconn* connection) : connectionpolicy{std::string{}}, fresh{connection} {}
-  handle do_startconnect(handle current) override { return current != nullptr ? current : std::exchange(fresh, nullptr); }
+  handle do_startconnect(handle current) override {
+    return current != nullptr ? current : std::exchange(fresh, nullptr);
+  }
   handle do_completeconnect(handle current) override { return current; }
   PGconn* fresh;
 };
@@ -99,7 +103,8 @@ pqxx::result Connection::execute(const std::string& sql, const Params& params) {
 
 #endif
 
-Connection::Connection(const std::string& dsn, const std::string& name) : raw_{open(dsn, name)}, handle_{std::make_unique<Handle>(raw_)} {}
+Connection::Connection(const std::string& dsn, const std::string& name)
+    : raw_{open(dsn, name)}, handle_{std::make_unique<Handle>(raw_)} {}
 
 Connection::~Connection() = default;
 

@@ -26,7 +26,8 @@ std::vector<Part> read(const pqxx::result& rows) {
   std::vector<Part> parts;
   parts.reserve(static_cast<std::size_t>(rows.size()));
   for (const auto& row : rows) {
-    const core::CoverageRow covered{integer(row, "task_id"), integer(row, "batch_no"), integer(row, "generation"), integer(row, "lo"), integer(row, "hi"), integer(row, "record_count")};
+    const core::CoverageRow covered{integer(row, "task_id"), integer(row, "batch_no"), integer(row, "generation"),
+                                    integer(row, "lo"),      integer(row, "hi"),       integer(row, "record_count")};
     parts.push_back({covered.generation, {covered.lo, covered.hi}, covered});
   }
   return parts;
@@ -66,7 +67,8 @@ std::optional<std::string> spelled(Transaction& transaction, std::int64_t cursor
   return found.empty() ? head.value : maybe_text(found[0], "after_token");
 }
 
-void write_event(Transaction& transaction, std::int64_t cursor, Head& head, std::int64_t generation, const std::vector<Part>& parts) {
+void write_event(Transaction& transaction, std::int64_t cursor, Head& head, std::int64_t generation,
+                 const std::vector<Part>& parts) {
   core::Intervals added;
   std::vector<core::CoverageRow> rows;
   std::vector<std::int64_t> tasks;
@@ -79,14 +81,17 @@ void write_event(Transaction& transaction, std::int64_t cursor, Head& head, std:
     batches.push_back(part.row.batch_no);
   }
   added = core::normalize(added);
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return std::pair{a.task_id, a.batch_no} < std::pair{b.task_id, b.batch_no}; });
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+    return std::pair{a.task_id, a.batch_no} < std::pair{b.task_id, b.batch_no};
+  });
   const Bounds limits = bounds(added);
   const bool counts = generation >= head.minimum_generation;
   std::int64_t mark = head.mark;
   if (counts) {
     transaction.run("cursor.merge", Params{cursor, generation, limits.los, limits.his});
     // A reread proves its window a second time; the mark lives in the older generation's intervals.
-    if (generation > head.minimum_generation) transaction.run("cursor.merge", Params{cursor, head.minimum_generation, limits.los, limits.his});
+    if (generation > head.minimum_generation)
+      transaction.run("cursor.merge", Params{cursor, head.minimum_generation, limits.los, limits.his});
     mark = integer(transaction.run("cursor.mark", Params{cursor, head.minimum_generation, head.origin})[0], "mark");
   }
   failpoint("fold.during");
@@ -104,9 +109,13 @@ void write_event(Transaction& transaction, std::int64_t cursor, Head& head, std:
   event.coverage_digest = core::coverage_digest(rows);
   const core::Digest hash = core::event_hash(head.space, event);
   if (mark != head.mark || !head.value) head.value = spelled(transaction, cursor, head, mark);
-  const auto moved = transaction.run("cursor.event", Params{cursor, event.sequence_no, generation, event.direction_code, head.mark, mark, limits.los, limits.his, event.count, event.coverage_digest,
-                                                            event.actor, *event.reason, head.hash, hash, head.value, added.back().hi});
-  if (moved.empty()) throw core::Error{core::ErrorCode::Error, "cursor " + std::to_string(cursor) + ": its head moved while it was locked; run `strandline verify`"};
+  const auto moved =
+      transaction.run("cursor.event", Params{cursor, event.sequence_no, generation, event.direction_code, head.mark,
+                                             mark, limits.los, limits.his, event.count, event.coverage_digest,
+                                             event.actor, *event.reason, head.hash, hash, head.value, added.back().hi});
+  if (moved.empty())
+    throw core::Error{core::ErrorCode::Error, "cursor " + std::to_string(cursor) +
+                                                  ": its head moved while it was locked; run `strandline verify`"};
   transaction.run("cursor.stamp", Params{event.sequence_no, tasks, batches});
   head.sequence_no = event.sequence_no;
   head.mark = mark;
@@ -119,8 +128,14 @@ std::int64_t fold_once(Session& session, std::int64_t cursor) {
     const auto locked = transaction.run("cursor.lock", Params{cursor});
     if (locked.empty()) return 0;
     const auto& row = locked[0];
-    Head head{namespace_of(row), text(row, "cursor_type_code"), integer(row, "origin"), integer(row, "minimum_generation"), integer(row, "head_sequence_no"), integer(row, "value_norm"),
-              digest(row, "head_hash"), maybe_text(row, "value")};
+    Head head{namespace_of(row),
+              text(row, "cursor_type_code"),
+              integer(row, "origin"),
+              integer(row, "minimum_generation"),
+              integer(row, "head_sequence_no"),
+              integer(row, "value_norm"),
+              digest(row, "head_hash"),
+              maybe_text(row, "value")};
     const std::vector<Part> parts = read(transaction.run("cursor.read", Params{cursor}));
     std::vector<std::int64_t> generations;
     for (const auto& part : parts) {
@@ -150,13 +165,16 @@ std::int64_t fold(Session& session, std::int64_t cursor) {
     events += written;
     // Nothing written: somebody else holds the cursor and looks again after its commit, or all is folded.
     if (written == 0) return events;
-    const bool more = session.transact(page_limits, [&](Transaction& transaction) { return boolean(transaction.run("cursor.again", Params{cursor})[0], "more"); });
+    const bool more = session.transact(page_limits, [&](Transaction& transaction) {
+      return boolean(transaction.run("cursor.again", Params{cursor})[0], "more");
+    });
     if (!more) return events;
   }
 }
 
 std::int64_t fold_all(Session& session) {
-  const auto cursors = session.transact(page_limits, [](Transaction& transaction) { return transaction.run("cursor.unfolded"); });
+  const auto cursors =
+      session.transact(page_limits, [](Transaction& transaction) { return transaction.run("cursor.unfolded"); });
   std::int64_t events = 0;
   for (const auto& row : cursors) events += fold(session, integer(row, "cursor_id"));
   return events;

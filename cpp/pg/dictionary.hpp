@@ -9,7 +9,8 @@
 namespace strandline::pg {
 
 // Our code for a spelling, as `system` spells it. Throws ConfigError that lists the valid codes.
-[[nodiscard]] std::string resolve_code(Session& session, std::string_view dictionary, std::string_view code, std::string_view system);
+[[nodiscard]] std::string resolve_code(Session& session, std::string_view dictionary, std::string_view code,
+                                       std::string_view system);
 
 // The default of a dictionary. Throws ConfigError where there is none.
 [[nodiscard]] std::string default_code(Session& session, std::string_view dictionary);

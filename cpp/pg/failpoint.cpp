@@ -18,7 +18,8 @@ struct Armed {
 const Armed& armed() {
   static const Armed value = [] {
     Armed read;
-    const char* text = std::getenv("STRANDLINE_FAILPOINT");  // NOLINT(concurrency-mt-unsafe): read once, before any thread of ours
+    const char* text =
+        std::getenv("STRANDLINE_FAILPOINT");  // NOLINT(concurrency-mt-unsafe): read once, before any thread of ours
     if (text == nullptr) return read;
     read.name = text;
     if (const auto colon = read.name.rfind(':'); colon != std::string::npos) {

@@ -15,14 +15,19 @@ std::vector<int> lacking(Session& session, Transaction& transaction) {
   if (boolean(transaction.run("migration.exists", Params{session.schema() + ".ing_schema_migration"})[0], "known")) {
     for (const auto& row : transaction.run("migration.applied")) {
       const auto version = static_cast<int>(integer(row, "version"));
-      const auto known = std::find_if(migrations().begin(), migrations().end(), [&](const Migration& each) { return each.version == version; });
+      const auto known = std::find_if(migrations().begin(), migrations().end(),
+                                      [&](const Migration& each) { return each.version == version; });
       if (known == migrations().end()) {
-        throw core::Error{core::ErrorCode::ConfigError, "schema " + session.schema() + " has version " + std::to_string(version) + ", and this client knows versions up to " +
-                                                            std::to_string(migrations().size()) + "; install a newer strandline"};
+        throw core::Error{core::ErrorCode::ConfigError,
+                          "schema " + session.schema() + " has version " + std::to_string(version) +
+                              ", and this client knows versions up to " + std::to_string(migrations().size()) +
+                              "; install a newer strandline"};
       }
       if (text(row, "checksum") != known->checksum) {
-        throw core::Error{core::ErrorCode::ConfigError, "version " + std::to_string(version) + " of schema " + session.schema() +
-                                                            " was made by another text than this client's; the client and the schema are not of one release"};
+        throw core::Error{
+            core::ErrorCode::ConfigError,
+            "version " + std::to_string(version) + " of schema " + session.schema() +
+                " was made by another text than this client's; the client and the schema are not of one release"};
       }
       have.push_back(version);
     }
@@ -34,8 +39,10 @@ std::vector<int> lacking(Session& session, Transaction& transaction) {
 }
 
 const Migration& find(int version) {
-  const auto found = std::find_if(migrations().begin(), migrations().end(), [&](const Migration& each) { return each.version == version; });
-  if (found == migrations().end()) throw core::Error{core::ErrorCode::ConfigError, "there is no migration " + std::to_string(version)};
+  const auto found = std::find_if(migrations().begin(), migrations().end(),
+                                  [&](const Migration& each) { return each.version == version; });
+  if (found == migrations().end())
+    throw core::Error{core::ErrorCode::ConfigError, "there is no migration " + std::to_string(version)};
   return *found;
 }
 
@@ -59,8 +66,10 @@ std::vector<int> migrate(Session& session) {
         transaction.run("migration.table");
       }
       transaction.script(session.localized(next.text));
-      const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
-      transaction.run("migration.record", Params{next.version, next.title, next.checksum, static_cast<std::int64_t>(took)});
+      const auto took =
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
+      transaction.run("migration.record",
+                      Params{next.version, next.title, next.checksum, static_cast<std::int64_t>(took)});
       return next.version;
     });
     if (version == 0) return applied;
@@ -71,7 +80,9 @@ std::vector<int> migrate(Session& session) {
 void check_schema(Session& session) {
   const auto missing = pending(session);
   if (missing.empty()) return;
-  throw core::Error{core::ErrorCode::ConfigError, "schema " + session.schema() + " lacks version " + std::to_string(missing.front()) + (missing.size() > 1 ? " and later ones" : "") +
+  throw core::Error{core::ErrorCode::ConfigError, "schema " + session.schema() + " lacks version " +
+                                                      std::to_string(missing.front()) +
+                                                      (missing.size() > 1 ? " and later ones" : "") +
                                                       "; run `strandline migrate` as the role that owns it"};
 }
 

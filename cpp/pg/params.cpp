@@ -55,7 +55,8 @@ void Params::add(const std::vector<std::int64_t>& values) {
 }
 
 void Params::add(const std::vector<core::Digest>& values) {
-  values_.emplace_back(array(values, [](std::string& out, const core::Digest& value) { append_quoted(out, bytea(value)); }));
+  values_.emplace_back(
+      array(values, [](std::string& out, const core::Digest& value) { append_quoted(out, bytea(value)); }));
 }
 
 void Params::add(const std::vector<std::string>& values) {

@@ -8,6 +8,7 @@
 #include "pg/plan_request.hpp"
 #include "pg/plan_rows.hpp"
 #include "pg/row.hpp"
+#include "pg/stream.hpp"
 
 namespace strandline::pg {
 namespace {
@@ -15,11 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t open_end = INT64_MAX;  // of a walk by token that is not done
-
-struct Registered {
-  std::int64_t stream_id = 0;
-  std::optional<std::int64_t> cursor_id;
-};
 
 struct Trigger {
   std::int64_t id = 0;
@@ -29,55 +25,12 @@ struct Trigger {
 
 std::string shown(std::int64_t bound, const PlanRequest& request) { return core::bound_text(bound, request.type); }
 
-// Source, connection, stream and namespace of the request; made where they are new.
-Registered enroll(Transaction& transaction, const PlanRequest& request, const core::Window& window) {
-  Registered out;
-  const core::Digest config_hash = core::sha256(request.config);
-  transaction.run("stream.provenance",
-                  Params{request.provenance, request.reference, request.provider_version, request.source_digest, request.config, config_hash, request.labels, request.actor});
-  if (!boolean(transaction.run("stream.provenance_state", Params{request.provenance})[0], "enabled")) {
-    throw core::Error{core::ErrorCode::ConfigError, "the source " + request.provenance + " is disabled; enable it in ing_provenance before it is planned"};
-  }
-  const auto connection = integer(transaction.run("stream.connection", Params{request.provenance, request.actor})[0], "id");
-  std::int64_t head = 0;
-  if (!request.value) {
-    const Params space{request.space.provenance_code, request.space.operation_code, request.space.cursor_key, request.space.namespace_scope_code, request.space.namespace_key};
-    auto found = transaction.run("stream.cursor_find", space);
-    if (found.empty()) {
-      const bool token = request.type == core::CursorType::Token;
-      const auto origin = token ? std::optional<std::int64_t>{0} : request.origin ? request.origin : window.lo;
-      if (!origin) {
-        throw core::Error{core::ErrorCode::ConfigError, request.provenance + " has nothing to begin from: give a window with a start (window=\"2013/\"), or set origin on the provider"};
-      }
-      const auto value = request.type == core::CursorType::Time ? std::optional{'"' + shown(*origin, request) + '"'} : request.type == core::CursorType::Id ? std::optional{std::to_string(*origin)} : std::nullopt;
-      transaction.run("stream.cursor", Params{request.space.provenance_code, request.space.operation_code, request.space.cursor_key, request.space.namespace_scope_code, request.space.namespace_key,
-                                              request.type_code, request.zone, *origin, value});
-      found = transaction.run("stream.cursor_find", space);
-    }
-    const auto& cursor = found[0];
-    if (text(cursor, "cursor_type_code") != request.type_code) {
-      throw core::Error{core::ErrorCode::Conflict, request.provenance + ">" + request.space.cursor_key + " counts by " + text(cursor, "cursor_type_code") + ", and the provider now says " + request.type_code +
-                                                       "; load into another table, or keep cursor_type"};
-    }
-    out.cursor_id = integer(cursor, "id");
-    head = integer(cursor, "head_sequence_no");
-  }
-  const auto known = transaction.run("stream.find", Params{connection, request.stream, request.target.schema, request.target.table});
-  if (!known.empty() && head > 0 && (texts(known[0], "primary_key") != request.target.primary_key || (text(known[0], "write_mode") == "merge") != request.target.merge)) {
-    throw core::Error{core::ErrorCode::Conflict, request.target.name() + " was loaded with mode " + text(known[0], "write_mode") +
-                                                     " and another primary key than asked for now; keep mode and primary_key, or load into another table and read it with only=\"all\""};
-  }
-  out.stream_id = integer(transaction.run("stream.upsert", Params{connection, request.stream, request.target.schema, request.target.table, request.target.merge ? "merge" : "append",
-                                                                  request.target.primary_key, request.target.cursor_field, request.columns, request.contract, request.labels, request.actor})[0],
-                          "id");
-  if (request.mutex_key) transaction.run("task.mutex", Params{*request.mutex_key});
-  return out;
-}
-
 void check_same(const PlanRequest& request, const pqxx::row& known) {
   if (digest(known, "request_hash") == request.request_hash) return;
-  throw core::Error{core::ErrorCode::Conflict, "the trigger (" + request.scheduler + ", " + request.job + ", " + request.log + ") of " + text(known, "created") +
-                                                   " asked for something else; send the same request, or give the new one a trigger of its own"};
+  throw core::Error{core::ErrorCode::Conflict,
+                    "the trigger (" + request.scheduler + ", " + request.job + ", " + request.log + ") of " +
+                        text(known, "created") +
+                        " asked for something else; send the same request, or give the new one a trigger of its own"};
 }
 
 // The stored answer of a trigger that is known.
@@ -103,7 +56,9 @@ std::optional<PlanResult> known_plan(Transaction& transaction, const PlanRequest
   out.generation = integer(row, "generation");
   out.repeated = true;
   if (out.cursor_id && out.window) {
-    for (const auto& other : transaction.run("plan.in_flight", Params{*out.cursor_id, out.generation, out.window->lo, out.window->hi, *out.plan_id})) out.in_flight_plans.push_back(integer(other, "plan_id"));
+    for (const auto& other : transaction.run(
+             "plan.in_flight", Params{*out.cursor_id, out.generation, out.window->lo, out.window->hi, *out.plan_id}))
+      out.in_flight_plans.push_back(integer(other, "plan_id"));
   }
   return out;
 }
@@ -111,8 +66,10 @@ std::optional<PlanResult> known_plan(Transaction& transaction, const PlanRequest
 // Writes the trigger. Not fresh: it is known, and the caller answers from the ledger.
 Trigger write_trigger(Transaction& transaction, const PlanRequest& request) {
   const auto expr = request.expr == "null" ? std::nullopt : std::optional{request.expr};
-  const auto row = transaction.run("plan.instance", Params{request.provenance, request.scheduler, request.job, request.log, request.trigger_type, request.request, request.request_hash, request.snapshot,
-                                                           core::sha256(request.snapshot), expr, request.expr_hash, request.actor});
+  const auto row = transaction.run(
+      "plan.instance", Params{request.provenance, request.scheduler, request.job, request.log, request.trigger_type,
+                              request.request, request.request_hash, request.snapshot, core::sha256(request.snapshot),
+                              expr, request.expr_hash, request.actor});
   if (row.empty()) return {};
   return {integer(row[0], "id"), integer(row[0], "triggered_at"), true};
 }
@@ -140,7 +97,9 @@ Bounds bounds_of(const PlanRequest& request, const pqxx::row& cursor, std::int64
     out.window.hi = triggered_at - request.lag;
     out.to = "now";
   } else {
-    throw core::Error{core::ErrorCode::ConfigError, request.provenance + ": a window of ids needs an end, because ids have no now; give window=(start, stop)"};
+    throw core::Error{
+        core::ErrorCode::ConfigError,
+        request.provenance + ": a window of ids needs an end, because ids have no now; give window=(start, stop)"};
   }
   // A watermark beyond now, or a lag that reaches behind it, leaves nothing to ask for.
   if (out.window.hi < out.window.lo) out.window.hi = out.window.lo;
@@ -159,22 +118,31 @@ struct Cut {
   core::Digest key{};
 };
 
-std::vector<Cut> closed_cuts(Transaction& transaction, std::int64_t cursor, std::int64_t generation, core::Interval window) {
+std::vector<Cut> closed_cuts(Transaction& transaction, std::int64_t cursor, std::int64_t generation,
+                             core::Interval window) {
   std::vector<Cut> out;
   for (const auto& row : transaction.run("plan.closed_cuts", Params{cursor, generation, window.lo, window.hi})) {
-    out.push_back({integer(row, "id"), integer(row, "slice_id"), integer(row, "plan_id"), {integer(row, "lo"), integer(row, "hi")}, integer(row, "batch_no") > 0, text(row, "status_code") == "FAILED",
-                   boolean(row, "superseded"), digest(row, "idempotent_key").value_or(core::Digest{})});
+    out.push_back({integer(row, "id"),
+                   integer(row, "slice_id"),
+                   integer(row, "plan_id"),
+                   {integer(row, "lo"), integer(row, "hi")},
+                   integer(row, "batch_no") > 0,
+                   text(row, "status_code") == "FAILED",
+                   boolean(row, "superseded"),
+                   digest(row, "idempotent_key").value_or(core::Digest{})});
   }
   return out;
 }
 
-bool overlaps(const core::Intervals& intervals, const core::Interval& part) { return !core::intersect(intervals, {part}).empty(); }
+bool overlaps(const core::Intervals& intervals, const core::Interval& part) {
+  return !core::intersect(intervals, {part}).empty();
+}
 
 struct Work {
   core::Intervals missing;
-  std::vector<NewSlice> slices;      // in the order of the claim
+  std::vector<NewSlice> slices;  // in the order of the claim
   std::vector<Cut> reopened;
-  std::vector<std::int64_t> superseded;  // slices
+  std::vector<std::int64_t> superseded;   // slices
   std::optional<std::int64_t> left_from;  // where max_slices ended the plan
 };
 
@@ -184,7 +152,8 @@ std::vector<core::Interval> cut(const PlanRequest& request, const core::Interval
     if (request.cuts) {
       core::cut_at(*request.cuts, interval, out);
     } else {
-      core::cut(request.strategy, request.time_zone(), interval, limit - std::min(limit, out.size()), request.order, out);
+      core::cut(request.strategy, request.time_zone(), interval, limit - std::min(limit, out.size()), request.order,
+                out);
     }
   };
   if (request.order == core::Order::Oldest) {
@@ -197,7 +166,8 @@ std::vector<core::Interval> cut(const PlanRequest& request, const core::Interval
   return out;
 }
 
-std::string spec_of(Transaction& transaction, const PlanRequest& request, std::int64_t cursor, std::int64_t generation, const core::Interval& bounds) {
+std::string spec_of(Transaction& transaction, const PlanRequest& request, std::int64_t cursor, std::int64_t generation,
+                    const core::Interval& bounds) {
   std::string spec;
   core::append_slice_spec(spec, request.type, bounds.lo, bounds.hi);
   if (request.type != core::CursorType::Token) return spec;
@@ -207,9 +177,11 @@ std::string spec_of(Transaction& transaction, const PlanRequest& request, std::i
   return spec;
 }
 
-Work lay_out(Transaction& transaction, const PlanRequest& request, std::int64_t cursor, std::int64_t generation, core::Interval window) {
+Work lay_out(Transaction& transaction, const PlanRequest& request, std::int64_t cursor, std::int64_t generation,
+             core::Interval window) {
   Work work;
-  for (const auto& row : transaction.run("plan.missing", Params{cursor, generation, window.lo, window.hi})) work.missing.push_back({integer(row, "lo"), integer(row, "hi")});
+  for (const auto& row : transaction.run("plan.missing", Params{cursor, generation, window.lo, window.hi}))
+    work.missing.push_back({integer(row, "lo"), integer(row, "hi")});
   if (work.missing.empty()) return work;
   const auto closed = closed_cuts(transaction, cursor, generation, window);
   core::Intervals rest = work.missing;
@@ -224,15 +196,20 @@ Work lay_out(Transaction& transaction, const PlanRequest& request, std::int64_t 
     rest = core::subtract(rest, {each.bounds});
   }
   if (request.only == PlanRequest::Only::Failed) {
-    work.reopened.erase(std::remove_if(work.reopened.begin(), work.reopened.end(), [](const Cut& each) { return !each.failed; }), work.reopened.end());
+    work.reopened.erase(
+        std::remove_if(work.reopened.begin(), work.reopened.end(), [](const Cut& each) { return !each.failed; }),
+        work.reopened.end());
     work.missing.clear();
     for (const auto& each : work.reopened) work.missing.push_back(each.bounds);
     work.missing = core::normalize(work.missing);
     return work;
   }
-  const bool outside = (request.strategy.kind == core::StrategyKind::Budget || request.strategy.kind == core::StrategyKind::Custom) && !request.cuts;
+  const bool outside =
+      (request.strategy.kind == core::StrategyKind::Budget || request.strategy.kind == core::StrategyKind::Custom) &&
+      !request.cuts;
   if (outside) return work;  // a dry run whose answer tells the provider what to cut
-  const auto limit = static_cast<std::size_t>(std::max<std::int64_t>(0, request.max_slices - static_cast<std::int64_t>(work.reopened.size())));
+  const auto limit = static_cast<std::size_t>(
+      std::max<std::int64_t>(0, request.max_slices - static_cast<std::int64_t>(work.reopened.size())));
   const auto cuts = cut(request, rest, limit + 1);
   std::set<std::int64_t> taken;
   for (const auto& bounds : cuts) {
@@ -250,12 +227,14 @@ Work lay_out(Transaction& transaction, const PlanRequest& request, std::int64_t 
   }
   // Closed cuts without pages whose window is cut otherwise now.
   for (const auto& each : closed) {
-    if (!each.superseded && !each.pages && taken.count(each.task) == 0 && overlaps(rest, each.bounds)) work.superseded.push_back(each.slice);
+    if (!each.superseded && !each.pages && taken.count(each.task) == 0 && overlaps(rest, each.bounds))
+      work.superseded.push_back(each.slice);
   }
   return work;
 }
 
-void reopen(Transaction& transaction, const PlanRequest& request, std::int64_t plan, const std::string& pool, const std::vector<Cut>& cuts) {
+void reopen(Transaction& transaction, const PlanRequest& request, std::int64_t plan, const std::string& pool,
+            const std::vector<Cut>& cuts) {
   std::vector<std::int64_t> tasks;
   std::vector<std::int64_t> slices;
   for (const auto& each : cuts) {
@@ -265,8 +244,12 @@ void reopen(Transaction& transaction, const PlanRequest& request, std::int64_t p
   std::sort(tasks.begin(), tasks.end());
   transaction.run("plan.reopen_lock", Params{tasks});
   transaction.run("plan.supersede", Params{slices, false});
-  const auto queued = transaction.run("plan.reopen", Params{plan, tasks, request.priority, pool, request.mutex_key, request.max_attempts, request.max_losses, request.delay, request.deadline});
-  if (static_cast<std::size_t>(queued.size()) != tasks.size()) throw core::Error{core::ErrorCode::Error, "a closed cut was no longer closed under the lock of its cursor; run `strandline verify`"};
+  const auto queued =
+      transaction.run("plan.reopen", Params{plan, tasks, request.priority, pool, request.mutex_key,
+                                            request.max_attempts, request.max_losses, request.delay, request.deadline});
+  if (static_cast<std::size_t>(queued.size()) != tasks.size())
+    throw core::Error{core::ErrorCode::Error,
+                      "a closed cut was no longer closed under the lock of its cursor; run `strandline verify`"};
 }
 
 std::string window_spec(const PlanRequest& request, const Bounds& bounds) {
@@ -279,15 +262,22 @@ struct Why {
 };
 
 Why why_empty(const PlanRequest& request, const Bounds& bounds, const std::vector<std::int64_t>& in_flight) {
-  const std::string window = '[' + shown(bounds.window.lo, request) + ", " + (bounds.window.hi == open_end ? std::string{"open"} : shown(bounds.window.hi, request)) + ')';
-  if (bounds.window.empty()) return {"EMPTY_WINDOW", "the window is empty: it begins and ends at " + shown(bounds.window.lo, request) + " (" + bounds.from + ", " + bounds.to + ")"};
+  const std::string window = '[' + shown(bounds.window.lo, request) + ", " +
+                             (bounds.window.hi == open_end ? std::string{"open"} : shown(bounds.window.hi, request)) +
+                             ')';
+  if (bounds.window.empty())
+    return {"EMPTY_WINDOW", "the window is empty: it begins and ends at " + shown(bounds.window.lo, request) + " (" +
+                                bounds.from + ", " + bounds.to + ")"};
   if (request.only == PlanRequest::Only::Failed) return {"NOTHING_FAILED", "nothing in " + window + " has failed"};
-  if (!in_flight.empty()) return {"IN_FLIGHT", "what is missing of " + window + " is in the hands of plan " + std::to_string(in_flight.front())};
+  if (!in_flight.empty())
+    return {"IN_FLIGHT",
+            "what is missing of " + window + " is in the hands of plan " + std::to_string(in_flight.front())};
   return {"NOTHING_MISSING", "all of " + window + " is covered; only=\"all\" reads it again"};
 }
 
 // Writes the plan row and its work; what is shared by windows and values.
-void write_plan(Transaction& transaction, const PlanRequest& request, const Registered& known, const Trigger& trigger, const Bounds& bounds, const Work& work, const Why& why, PlanResult& result) {
+void write_plan(Transaction& transaction, const PlanRequest& request, const Enrolled& known, const Trigger& trigger,
+                const Bounds& bounds, const Work& work, const Why& why, PlanResult& result) {
   const core::Digest key = core::plan_key(request.scheduler, request.job, request.log, request.stream, 0);
   const auto total = static_cast<std::int64_t>(work.slices.size() + work.reopened.size());
   std::optional<std::int64_t> from;
@@ -306,17 +296,25 @@ void write_plan(Transaction& transaction, const PlanRequest& request, const Regi
   result.window_spec = window_spec(request, bounds);
   if (request.dry_run) return;
   result.schedule_instance_id = trigger.id;
-  result.plan_id = integer(transaction.run("plan.insert", Params{key, trigger.id, known.stream_id, known.cursor_id, request.provenance, request.operation,
-                                                                 request.value ? "SINGLE" : core::strategy_code(request.strategy.kind), core::strategy_json(request.strategy), from, to, result.window_spec,
-                                                                 request.zone, request.expr_hash, result.generation, total, result.status, reason_code, reason})[0],
-                           "id");
+  result.plan_id = integer(
+      transaction.run("plan.insert",
+                      Params{key, trigger.id, known.stream_id, known.cursor_id, request.provenance, request.operation,
+                             request.value ? "SINGLE" : core::strategy_code(request.strategy.kind),
+                             core::strategy_json(request.strategy), from, to, result.window_spec, request.zone,
+                             request.expr_hash, result.generation, total, result.status, reason_code, reason})[0],
+      "id");
   if (!work.reopened.empty()) reopen(transaction, request, *result.plan_id, request.pool, work.reopened);
   if (!work.superseded.empty()) transaction.run("plan.supersede", Params{work.superseded, true});
-  write_rows(transaction, request, {*result.plan_id, known.cursor_id, result.generation, request.pool, static_cast<std::int64_t>(work.reopened.size()) + 1}, work.slices);
-  if (request.mutex_key && total > 0) transaction.run("task.admit", Params{std::vector<std::string>{*request.mutex_key}});
+  write_rows(transaction, request,
+             {*result.plan_id, known.cursor_id, result.generation, request.pool,
+              static_cast<std::int64_t>(work.reopened.size()) + 1},
+             work.slices);
+  if (request.mutex_key && total > 0)
+    transaction.run("task.admit", Params{std::vector<std::string>{*request.mutex_key}});
 }
 
-void plan_window(Transaction& transaction, const PlanRequest& request, const Registered& known, const Trigger& trigger, PlanResult& result) {
+void plan_window(Transaction& transaction, const PlanRequest& request, const Enrolled& known, const Trigger& trigger,
+                 PlanResult& result) {
   const std::int64_t cursor = *known.cursor_id;
   const auto locked = transaction.run("plan.lock", Params{cursor});
   const auto& row = locked[0];
@@ -330,10 +328,16 @@ void plan_window(Transaction& transaction, const PlanRequest& request, const Reg
   }
   const bool rereads = request.only == PlanRequest::Only::All || (request.lookback > 0 && bounds.from == "watermark");
   if (rereads && !request.target.merge && integer(row, "head_sequence_no") > 0) {
-    throw core::Error{core::ErrorCode::ConfigError, "only=\"all\" reads what is loaded again, which mode append would store twice; use a primary_key with mode merge"};
+    throw core::Error{core::ErrorCode::ConfigError,
+                      "only=\"all\" reads what is loaded again, which mode append would store twice; use a primary_key "
+                      "with mode merge"};
   }
-  if (integer(row, "head_sequence_no") > 0 && !rereads && !describe_target(transaction, request.target.schema, request.target.table)) {
-    throw core::Error{core::ErrorCode::Conflict, request.target.name() + " is gone, and the ledger says that it was loaded; restore the table, or load into another one, or read everything again with only=\"all\" and a primary_key"};
+  if (integer(row, "head_sequence_no") > 0 && !rereads &&
+      !describe_target(transaction, request.target.schema, request.target.table)) {
+    throw core::Error{core::ErrorCode::Conflict,
+                      request.target.name() +
+                          " is gone, and the ledger says that it was loaded; restore the table, or load into another "
+                          "one, or read everything again with only=\"all\" and a primary_key"};
   }
   if (rereads) {
     result.generation = integer(transaction.run("plan.new_generation", Params{cursor})[0], "generation");
@@ -343,12 +347,15 @@ void plan_window(Transaction& transaction, const PlanRequest& request, const Reg
   Work work;
   if (!bounds.window.empty()) work = lay_out(transaction, request, cursor, result.generation, bounds.window);
   result.missing = work.missing;
-  for (const auto& other : transaction.run("plan.in_flight", Params{cursor, result.generation, bounds.window.lo, bounds.window.hi, std::int64_t{0}})) result.in_flight_plans.push_back(integer(other, "plan_id"));
+  for (const auto& other : transaction.run(
+           "plan.in_flight", Params{cursor, result.generation, bounds.window.lo, bounds.window.hi, std::int64_t{0}}))
+    result.in_flight_plans.push_back(integer(other, "plan_id"));
   Why why;
   if (work.slices.empty() && work.reopened.empty()) {
     if (work.missing.empty() || !request.dry_run) why = why_empty(request, bounds, result.in_flight_plans);
   } else if (work.left_from) {
-    why = {"CAPPED", "max_slices (" + std::to_string(request.max_slices) + ") is reached; what lies " + (request.order == core::Order::Oldest ? "from " : "up to ") + shown(*work.left_from, request) +
+    why = {"CAPPED", "max_slices (" + std::to_string(request.max_slices) + ") is reached; what lies " +
+                         (request.order == core::Order::Oldest ? "from " : "up to ") + shown(*work.left_from, request) +
                          " is left for the next plan"};
   }
   for (const auto& slice : work.slices) {
@@ -360,9 +367,14 @@ void plan_window(Transaction& transaction, const PlanRequest& request, const Reg
   write_plan(transaction, request, known, trigger, bounds, work, why, result);
 }
 
-void plan_value(Transaction& transaction, const PlanRequest& request, const Registered& known, const Trigger& trigger, PlanResult& result) {
+void plan_value(Transaction& transaction, const PlanRequest& request, const Enrolled& known, const Trigger& trigger,
+                PlanResult& result) {
   const bool iterator = request.value_spec.empty();
-  const std::string spec = iterator ? R"({"plan":")" + core::to_hex(core::plan_key(request.scheduler, request.job, request.log, request.stream, 0)) + "\"}" : request.value_spec;
+  const std::string spec =
+      iterator
+          ? R"({"plan":")" +
+                core::to_hex(core::plan_key(request.scheduler, request.job, request.log, request.stream, 0)) + "\"}"
+          : request.value_spec;
   Work work;
   Why why;
   for (result.generation = 1;; ++result.generation) {
@@ -375,7 +387,8 @@ void plan_value(Transaction& transaction, const PlanRequest& request, const Regi
     const auto status = text(found[0], "status_code");
     const auto holder = integer(found[0], "plan_id");
     if (status == "FAILED" || status == "CANCELLED") {
-      work.reopened.push_back({integer(found[0], "id"), integer(found[0], "slice_id"), holder, {}, false, false, false, slice.key});
+      work.reopened.push_back(
+          {integer(found[0], "id"), integer(found[0], "slice_id"), holder, {}, false, false, false, slice.key});
       break;
     }
     if (status == "SUCCEEDED" && request.only == PlanRequest::Only::All) continue;
@@ -396,12 +409,13 @@ PlanResult plan(Session& session, const json& raw) {
   const PlanRequest request = read_request(session, raw);
   // Everything that can be wrong with the window is found before anything is written.
   const auto [window, known] = session.transact(page_limits, [&](Transaction& transaction) {
-    return std::pair{request.resolve(integer(transaction.run("tx.clock")[0], "now")), request.dry_run ? std::nullopt : known_plan(transaction, request)};
+    return std::pair{request.resolve(integer(transaction.run("tx.clock")[0], "now")),
+                     request.dry_run ? std::nullopt : known_plan(transaction, request)};
   });
   if (known) return *known;
 
   PlanResult result;
-  const auto work = [&](Transaction& transaction, const Registered& registered, const Trigger& trigger) {
+  const auto work = [&](Transaction& transaction, const Enrolled& registered, const Trigger& trigger) {
     result = PlanResult{};
     result.stream_id = registered.stream_id;
     result.cursor_id = registered.cursor_id;
@@ -415,13 +429,14 @@ PlanResult plan(Session& session, const json& raw) {
   if (request.dry_run) {
     const std::lock_guard<std::recursive_mutex> guard{session.turn()};
     Transaction transaction{session, plan_limits};  // never committed
-    const Registered registered = enroll(transaction, request, window);
+    const Enrolled registered = enroll(transaction, request, window);
     work(transaction, registered, {0, integer(transaction.run("tx.clock")[0], "now"), true});
     return result;
   }
 
   // A transaction of its own, so that planners of other windows do not wait for these rows while this one cuts its slices.
-  const Registered registered = session.transact(page_limits, [&](Transaction& transaction) { return enroll(transaction, request, window); });
+  const Enrolled registered =
+      session.transact(page_limits, [&](Transaction& transaction) { return enroll(transaction, request, window); });
   session.transact(plan_limits, [&](Transaction& transaction) {
     const Trigger trigger = write_trigger(transaction, request);
     if (trigger.fresh) {
@@ -429,7 +444,9 @@ PlanResult plan(Session& session, const json& raw) {
       return;
     }
     auto stored = known_plan(transaction, request);
-    if (!stored) throw core::Error{core::ErrorCode::Error, "the trigger (" + request.scheduler + ", " + request.job + ", " + request.log + ") has no plan; run `strandline verify`"};
+    if (!stored)
+      throw core::Error{core::ErrorCode::Error, "the trigger (" + request.scheduler + ", " + request.job + ", " +
+                                                    request.log + ") has no plan; run `strandline verify`"};
     result = std::move(*stored);
   });
   return result;

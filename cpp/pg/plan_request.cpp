@@ -11,7 +11,8 @@ namespace {
 
 using nlohmann::json;
 
-std::string canonical(const json& value, core::Profile profile = core::Profile::Exact, const core::Defaults* defaults = nullptr) {
+std::string canonical(const json& value, core::Profile profile = core::Profile::Exact,
+                      const core::Defaults* defaults = nullptr) {
   core::CanonicalWriter writer;
   writer.start(profile, defaults);
   core::write_json(writer, value.dump());
@@ -44,7 +45,9 @@ void read_source(PlanRequest& out, const json& request) {
   out.provider_version = source.value("version", "1");
   if (const auto hex = maybe<std::string>(source, "source_digest")) out.source_digest = core::from_hex(*hex);
   out.config = canonical(source.value("config", json::object()));
-  out.snapshot = canonical(json{{"reference", out.reference}, {"version", out.provider_version}, {"config", source.value("config", json::object())}});
+  out.snapshot = canonical(json{{"reference", out.reference},
+                                {"version", out.provider_version},
+                                {"config", source.value("config", json::object())}});
   out.labels = source.value("labels", json::object()).dump();
   out.actor = request.value("actor", "unknown");
 }
@@ -55,11 +58,15 @@ void read_stream(PlanRequest& out, const json& request) {
   out.target.schema = stream.at("schema");
   out.target.table = stream.at("table");
   const std::string mode = stream.at("mode");
-  if (mode != "append" && mode != "merge") throw core::Error{core::ErrorCode::ConfigError, "mode is \"" + mode + "\"; the valid ones are append and merge"};
+  if (mode != "append" && mode != "merge")
+    throw core::Error{core::ErrorCode::ConfigError, "mode is \"" + mode + "\"; the valid ones are append and merge"};
   out.target.merge = mode == "merge";
   out.target.primary_key = stream.value("primary_key", std::vector<std::string>{});
   out.target.cursor_field = maybe<std::string>(stream, "cursor_field");
-  if (out.target.merge && out.target.primary_key.empty()) throw core::Error{core::ErrorCode::ConfigError, "mode merge matches rows by primary_key, and none is given; name its columns, or use mode append"};
+  if (out.target.merge && out.target.primary_key.empty())
+    throw core::Error{
+        core::ErrorCode::ConfigError,
+        "mode merge matches rows by primary_key, and none is given; name its columns, or use mode append"};
   out.columns = stream.value("columns", json{}).dump();
   out.contract = stream.value("contract", json::object()).dump();
 }
@@ -78,7 +85,8 @@ void read_trigger(Session& session, PlanRequest& out, const json& request) {
   for (const char* name : {"lo", "hi"}) {
     if (asked.contains("window") && asked["window"].is_object()) asked["window"].erase(name);
   }
-  asked["provenance"] = {{"code", out.provenance}, {"config", request.at("provenance").value("config", json::object())}};
+  asked["provenance"] = {{"code", out.provenance},
+                         {"config", request.at("provenance").value("config", json::object())}};
   out.request = canonical(asked);
   out.request_hash = core::request_hash(out.request);
   if (out.log.empty()) out.log = fresh_log();
@@ -105,7 +113,9 @@ void read_window(Session& session, PlanRequest& out, const json& request) {
   out.lag = request.value("lag", std::int64_t{0});
   out.lookback = request.value("lookback", std::int64_t{0});
   if (out.lookback > 0 && !out.target.merge) {
-    throw core::Error{core::ErrorCode::ConfigError, "lookback reads the end of what is loaded again, which mode append would store twice; use a primary_key with mode merge, or lookback \"0 s\""};
+    throw core::Error{core::ErrorCode::ConfigError,
+                      "lookback reads the end of what is loaded again, which mode append would store twice; use a "
+                      "primary_key with mode merge, or lookback \"0 s\""};
   }
   const auto strategy = request.value("strategy", json{});
   out.strategy = core::parse_strategy(strategy.dump());
@@ -116,7 +126,8 @@ void read_window(Session& session, PlanRequest& out, const json& request) {
 
 void read_filter(PlanRequest& out, const json& request) {
   std::optional<core::Defaults> defaults;
-  if (const auto declared = maybe<json>(request, "params_defaults")) defaults.emplace(canonical(*declared, core::Profile::Params));
+  if (const auto declared = maybe<json>(request, "params_defaults"))
+    defaults.emplace(canonical(*declared, core::Profile::Params));
   const auto params = maybe<json>(request, "params").value_or(json::object());
   out.params = canonical(params, core::Profile::Params, defaults ? &*defaults : nullptr);
   const auto expr = maybe<json>(request, "expr");
@@ -133,14 +144,21 @@ void read_filter(PlanRequest& out, const json& request) {
 void read_work(Session& session, PlanRequest& out, const json& request) {
   out.operation = resolve_code(session, "operation", request.value("operation", "HARVEST"), "*");
   const std::string only = request.value("only", "missing");
-  if (only != "missing" && only != "failed" && only != "all") throw core::Error{core::ErrorCode::ConfigError, "only is \"" + only + "\"; the valid ones are missing, failed and all"};
-  out.only = only == "missing" ? PlanRequest::Only::Missing : only == "failed" ? PlanRequest::Only::Failed : PlanRequest::Only::All;
+  if (only != "missing" && only != "failed" && only != "all")
+    throw core::Error{core::ErrorCode::ConfigError,
+                      "only is \"" + only + "\"; the valid ones are missing, failed and all"};
+  out.only = only == "missing"  ? PlanRequest::Only::Missing
+             : only == "failed" ? PlanRequest::Only::Failed
+                                : PlanRequest::Only::All;
   const std::string order = request.value("order", "oldest");
-  if (order != "oldest" && order != "newest") throw core::Error{core::ErrorCode::ConfigError, "order is \"" + order + "\"; the valid ones are oldest and newest"};
+  if (order != "oldest" && order != "newest")
+    throw core::Error{core::ErrorCode::ConfigError, "order is \"" + order + "\"; the valid ones are oldest and newest"};
   out.order = order == "oldest" ? core::Order::Oldest : core::Order::Newest;
   out.pool = request.value("pool", "default");
   out.priority = request.value("priority", std::int64_t{5});
-  if (out.priority < 1 || out.priority > 9) throw core::Error{core::ErrorCode::ConfigError, "priority is " + std::to_string(out.priority) + "; it goes from 1 (first) to 9 (last)"};
+  if (out.priority < 1 || out.priority > 9)
+    throw core::Error{core::ErrorCode::ConfigError,
+                      "priority is " + std::to_string(out.priority) + "; it goes from 1 (first) to 9 (last)"};
   out.mutex_key = maybe<std::string>(request, "mutex_key");
   out.max_attempts = request.value("max_attempts", std::int64_t{5});
   out.max_losses = request.value("max_losses", std::int64_t{10});
@@ -148,7 +166,9 @@ void read_work(Session& session, PlanRequest& out, const json& request) {
   out.deadline = maybe<std::int64_t>(request, "deadline");
   out.credential = maybe<std::string>(request, "credential");
   out.max_slices = request.value("max_slices", std::int64_t{1'000'000});
-  if (out.max_slices < 1) throw core::Error{core::ErrorCode::ConfigError, "max_slices is " + std::to_string(out.max_slices) + "; a plan needs at least 1"};
+  if (out.max_slices < 1)
+    throw core::Error{core::ErrorCode::ConfigError,
+                      "max_slices is " + std::to_string(out.max_slices) + "; a plan needs at least 1"};
   out.dry_run = request.value("dry_run", false);
 }
 

@@ -28,7 +28,9 @@ void put(TextBuffer& out, const std::optional<std::string>& value) {
     encode::put_null(out);
   }
 }
-void put(TextBuffer& out, const core::Digest& value) { encode::put_bytes(out, {reinterpret_cast<const char*>(value.data()), value.size()}); }
+void put(TextBuffer& out, const core::Digest& value) {
+  encode::put_bytes(out, {reinterpret_cast<const char*>(value.data()), value.size()});
+}
 void put(TextBuffer& out, const std::optional<core::Digest>& value) {
   if (value) {
     put(out, *value);
@@ -59,7 +61,9 @@ void copy_rows(Transaction& transaction, std::string_view name, std::size_t coun
 }
 
 // The plan's expression AND the slice's range.
-std::string localized(const PlanRequest& request, const NewSlice& slice) { return R"({"and":[)" + request.expr + R"(,{"range":)" + slice.spec + "}]}"; }
+std::string localized(const PlanRequest& request, const NewSlice& slice) {
+  return R"({"and":[)" + request.expr + R"(,{"range":)" + slice.spec + "}]}";
+}
 
 bool narrowed(const PlanRequest& request) { return request.expr != "null"; }
 
@@ -69,19 +73,22 @@ NewSlice identified(const PlanRequest& request, core::Interval bounds, std::stri
   NewSlice out;
   out.bounds = bounds;
   out.spec = std::move(spec);
-  out.signature = core::slice_signature(request.space, request.value ? "SINGLE" : core::strategy_code(request.strategy.kind), out.spec, generation);
+  out.signature = core::slice_signature(
+      request.space, request.value ? "SINGLE" : core::strategy_code(request.strategy.kind), out.spec, generation);
   std::optional<core::Digest> expr_hash;
   if (narrowed(request)) expr_hash = core::sha256(localized(request, out));
   out.key = core::task_key(request.value ? "VALUE" : "SLICE", out.signature, expr_hash, request.params);
   return out;
 }
 
-void write_rows(Transaction& transaction, const PlanRequest& request, const RowsContext& context, const std::vector<NewSlice>& slices) {
+void write_rows(Transaction& transaction, const PlanRequest& request, const RowsContext& context,
+                const std::vector<NewSlice>& slices) {
   if (slices.empty()) return;
   const auto ids = transaction.run("plan.next_ids", Params{slices.size()});
   const auto slice_ids = integers(ids[0], "slices");
   const auto task_ids = integers(ids[0], "tasks");
-  if (!boolean(transaction.run("plan.partitions", Params{task_ids.back()})[0], "there")) transaction.run("plan.partitions_ahead", Params{task_ids.back()});
+  if (!boolean(transaction.run("plan.partitions", Params{task_ids.back()})[0], "there"))
+    transaction.run("plan.partitions_ahead", Params{task_ids.back()});
 
   copy_rows(transaction, "plan.slices_copy", slices.size(), [&](TextBuffer& out, std::size_t i) {
     const NewSlice& slice = slices[i];

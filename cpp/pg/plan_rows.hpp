@@ -21,7 +21,8 @@ struct NewSlice {
 };
 
 // Spec, signature and key of a slice.
-[[nodiscard]] NewSlice identified(const PlanRequest& request, core::Interval bounds, std::string spec, std::int64_t generation);
+[[nodiscard]] NewSlice identified(const PlanRequest& request, core::Interval bounds, std::string spec,
+                                  std::int64_t generation);
 
 struct RowsContext {
   std::int64_t plan_id = 0;
@@ -33,6 +34,7 @@ struct RowsContext {
 
 // Writes slices and tasks in the order given, which is the order in which they will be claimed, after attaching partitions for
 // the new task ids.
-void write_rows(Transaction& transaction, const PlanRequest& request, const RowsContext& context, const std::vector<NewSlice>& slices);
+void write_rows(Transaction& transaction, const PlanRequest& request, const RowsContext& context,
+                const std::vector<NewSlice>& slices);
 
 }  // namespace strandline::pg

@@ -9,7 +9,8 @@
 
 namespace strandline::pg {
 
-Renewer::Renewer(std::string dsn, std::string schema, std::int64_t lease) : dsn_{std::move(dsn)}, schema_{std::move(schema)}, lease_{lease} {}
+Renewer::Renewer(std::string dsn, std::string schema, std::int64_t lease)
+    : dsn_{std::move(dsn)}, schema_{std::move(schema)}, lease_{lease} {}
 
 void Renewer::add(std::int64_t task, std::int64_t attempt) {
   const std::lock_guard<std::mutex> guard{mutex_};
@@ -77,13 +78,15 @@ void Renewer::renew(Session& session) {
   session.transact(page_limits, [&](Transaction& transaction) {
     found.clear();
     for (const auto& row : transaction.run("run.renew", Params{tasks, attempts, lease_})) {
-      found[{integer(row, "task_id"), integer(row, "attempt_no")}] = boolean(row, "cancel") ? State::Cancelled : State::Held;
+      found[{integer(row, "task_id"), integer(row, "attempt_no")}] =
+          boolean(row, "cancel") ? State::Cancelled : State::Held;
     }
     // A run that did not come back is busy in its commit, or over: its row tells.
     if (found.size() == tasks.size()) return;
     for (const auto& row : transaction.run("run.states", Params{tasks, attempts})) {
       const auto status = text(row, "status_code");
-      found.try_emplace({integer(row, "task_id"), integer(row, "attempt_no")}, status == "PLANNED" || status == "RUNNING" ? State::Held : State::Lost);
+      found.try_emplace({integer(row, "task_id"), integer(row, "attempt_no")},
+                        status == "PLANNED" || status == "RUNNING" ? State::Held : State::Lost);
     }
   });
   const std::lock_guard<std::mutex> guard{mutex_};

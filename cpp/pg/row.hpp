@@ -19,7 +19,9 @@ namespace strandline::pg {
   return text(row, column);
 }
 
-[[nodiscard]] inline std::int64_t integer(const pqxx::row& row, const char* column) { return std::strtoll(row[column].c_str(), nullptr, 10); }
+[[nodiscard]] inline std::int64_t integer(const pqxx::row& row, const char* column) {
+  return std::strtoll(row[column].c_str(), nullptr, 10);
+}
 
 [[nodiscard]] inline std::optional<std::int64_t> maybe_integer(const pqxx::row& row, const char* column) {
   if (row[column].is_null()) return std::nullopt;

@@ -40,12 +40,15 @@ Run read(const pqxx::row& row, const std::string& worker) {
 
 // Ends the live run. False: an earlier try of this call, whose answer was lost, has ended it in this very way, and its task
 // has left with it.
-bool end_run(Transaction& transaction, const Run& run, const char* status, const std::string& reason, const std::string& by, const std::optional<std::string>& errors) {
+bool end_run(Transaction& transaction, const Run& run, const char* status, const std::string& reason,
+             const std::string& by, const std::optional<std::string>& errors) {
   if (!transaction.run("run.end", Params{run.task_id, run.attempt_no, status, reason, by, errors}).empty()) return true;
   const std::vector<std::int64_t> task{run.task_id};
   const std::vector<std::int64_t> attempt{run.attempt_no};
   const auto states = transaction.run("run.states", Params{task, attempt});
-  if (states.empty() || text(states[0], "status_code") != status || text(states[0], "end_reason_code") != reason || text(states[0], "ended_by") != by) lease_lost(run);
+  if (states.empty() || text(states[0], "status_code") != status || text(states[0], "end_reason_code") != reason ||
+      text(states[0], "ended_by") != by)
+    lease_lost(run);
   return false;
 }
 
@@ -60,12 +63,14 @@ std::string status_of(const pqxx::result& locked, const Run& run) {
 // Jitter of a fifth, so that tasks that failed together do not come back together.
 std::int64_t jittered(std::int64_t pause) {
   static thread_local std::mt19937 random{std::random_device{}()};
-  return static_cast<std::int64_t>(static_cast<double>(pause) * std::uniform_real_distribution<double>{0.9, 1.1}(random));
+  return static_cast<std::int64_t>(static_cast<double>(pause) *
+                                   std::uniform_real_distribution<double>{0.9, 1.1}(random));
 }
 
 }  // namespace
 
-std::vector<Run> Claimer::claim(Session& session, const std::string& worker, std::int64_t limit, std::int64_t lease, const Source& source) {
+std::vector<Run> Claimer::claim(Session& session, const std::string& worker, std::int64_t limit, std::int64_t lease,
+                                const Source& source) {
   std::string key = source.pool;
   for (const auto plan : source.plans) key += '#' + std::to_string(plan);
   const std::vector<std::string> everything(9, "-infinity");
@@ -109,10 +114,13 @@ std::string fail(Session& session, const Run& run, const Failure& failure) {
       if (integer(row, "batch_no") >= run.batch_no) failures += integer(row, "failures");
       spent = spent || failures >= integer(row, "max_attempts");
     }
-    if (!end_run(transaction, run, "FAILED", failure.reason, failure.by.empty() ? run.worker : failure.by, '[' + failure.error + ']')) return status_of(locked, run);
+    if (!end_run(transaction, run, "FAILED", failure.reason, failure.by.empty() ? run.worker : failure.by,
+                 '[' + failure.error + ']'))
+      return status_of(locked, run);
     transaction.run("task.error", Params{run.task_id, failure.error});
     std::int64_t pause = 0;
-    if (!spent && !failure.backoff.empty()) pause = jittered(failure.backoff[std::min(static_cast<std::size_t>(failures), failure.backoff.size()) - 1]);
+    if (!spent && !failure.backoff.empty())
+      pause = jittered(failure.backoff[std::min(static_cast<std::size_t>(failures), failure.backoff.size()) - 1]);
     const Exit exit = spent ? Exit{"FAILED", failure.reason, 0, 1} : Exit{"QUEUED", "BACKING_OFF", pause, 1};
     return leave(transaction, {run.task_id}, exit).at(0).status;
   });
@@ -121,7 +129,8 @@ std::string fail(Session& session, const Run& run, const Failure& failure) {
 void end_cancelled(Session& session, const Run& run) {
   session.transact(page_limits, [&](Transaction& transaction) {
     lock_tasks(transaction, {run.task_id});
-    if (end_run(transaction, run, "CANCELLED", "CANCELLED", run.worker, std::nullopt)) leave(transaction, {run.task_id}, {"CANCELLED", "CANCELLED"});
+    if (end_run(transaction, run, "CANCELLED", "CANCELLED", run.worker, std::nullopt))
+      leave(transaction, {run.task_id}, {"CANCELLED", "CANCELLED"});
   });
 }
 
@@ -129,7 +138,8 @@ void restart_walk(Session& session, const Run& run, const Target& target, const 
   session.transact(plan_limits, [&](Transaction& transaction) {
     if (!target.merge && run.batch_no > 0 && describe_target(transaction, target.schema, target.table)) {
       std::vector<std::int64_t> batches;
-      for (const auto& row : transaction.run("run.own_batches", Params{run.task_id, run.batch_no})) batches.push_back(integer(row, "id"));
+      for (const auto& row : transaction.run("run.own_batches", Params{run.task_id, run.batch_no}))
+        batches.push_back(integer(row, "id"));
       // Target rows before the task and the run: the lock order.
       transaction.render("target.delete_batches", {{"target", target.quoted_name()}}, Params{batches});
     }
@@ -143,11 +153,15 @@ void restart_walk(Session& session, const Run& run, const Target& target, const 
 void lease_lost(const Run& run) {
   const nlohmann::json context{{"task", run.task_id}, {"attempt", run.attempt_no}};
   throw core::Error{core::ErrorCode::LeaseLost,
-                    "task " + std::to_string(run.task_id) + ", attempt " + std::to_string(run.attempt_no) + ": the lease is lost, and nothing of this page was stored; another run goes on", context.dump()};
+                    "task " + std::to_string(run.task_id) + ", attempt " + std::to_string(run.attempt_no) +
+                        ": the lease is lost, and nothing of this page was stored; another run goes on",
+                    context.dump()};
 }
 
 std::int64_t walk_records(Session& session, const Run& run) {
-  return session.transact(page_limits, [&](Transaction& transaction) { return integer(transaction.run("run.walk_records", Params{run.task_id, run.walk_no})[0], "records"); });
+  return session.transact(page_limits, [&](Transaction& transaction) {
+    return integer(transaction.run("run.walk_records", Params{run.task_id, run.walk_no})[0], "records");
+  });
 }
 
 }  // namespace strandline::pg

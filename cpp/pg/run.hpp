@@ -50,7 +50,8 @@ struct Source {
 // last one of this pool or plan found work, less a minute; an empty one, and one in a hundred, starts from the beginning.
 class Claimer {
  public:
-  std::vector<Run> claim(Session& session, const std::string& worker, std::int64_t limit, std::int64_t lease, const Source& source);
+  std::vector<Run> claim(Session& session, const std::string& worker, std::int64_t limit, std::int64_t lease,
+                         const Source& source);
 
  private:
   std::map<std::string, std::vector<std::string>> low_water_;  // per pool or plans, per priority
@@ -69,15 +70,16 @@ struct Page {
 // Commits pages of a run in one transaction, rows first, the fence after the last COPY, nothing slow behind it; with `done` also
 // the coverage and the task's success. Advances `run`. Resolves a commit in doubt by taking the run's row and looking. Throws
 // LeaseLost, Cancelled (run and task have been ended), DataError (the target refused a row), Unreachable, InDoubt.
-Counts commit(Session& session, Run& run, const Target& target, const std::vector<Page>& pages, bool done, std::int64_t lease);
+Counts commit(Session& session, Run& run, const Target& target, const std::vector<Page>& pages, bool done,
+              std::int64_t lease);
 
 // Gives the task back, to be claimed again after `pause` microseconds. Returns the task's status: QUEUED, or CANCELLED if that was
 // asked for. Throws LeaseLost.
 std::string give_back(Session& session, const Run& run, const std::string& reason, std::int64_t pause);
 
 struct Failure {
-  std::string error;  // JSON object: origin, kind, message, where
-  std::string reason; // reason code, upper case
+  std::string error;   // JSON object: origin, kind, message, where
+  std::string reason;  // reason code, upper case
   bool retryable = true;
   std::vector<std::int64_t> backoff;  // microseconds per failure since progress; the last repeats
   std::string by;

@@ -17,23 +17,30 @@ constexpr int tries = 3;
 
 bool plain_identifier(std::string_view text) {
   if (text.empty() || text.size() > 63 || (text[0] >= '0' && text[0] <= '9')) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
 }
 
 const char* opening_of(Transaction::Access access) {
   switch (access) {
-    case Transaction::Access::Read: return "tx.begin_read";
-    case Transaction::Access::Snapshot: return "tx.begin_snapshot";
-    case Transaction::Access::Write: break;
+    case Transaction::Access::Read:
+      return "tx.begin_read";
+    case Transaction::Access::Snapshot:
+      return "tx.begin_snapshot";
+    case Transaction::Access::Write:
+      break;
   }
   return "tx.begin";
 }
 
 core::ErrorCode code_of(const std::string& state, bool broken) {
-  if (broken || state.compare(0, 2, "08") == 0 || state == "57P01" || state == "57P03" || state == "53300") return core::ErrorCode::Unreachable;
+  if (broken || state.compare(0, 2, "08") == 0 || state == "57P01" || state == "57P03" || state == "53300")
+    return core::ErrorCode::Unreachable;
   if (state.compare(0, 2, "22") == 0 || state.compare(0, 2, "23") == 0) return core::ErrorCode::DataError;
   // Privileges, undefined objects, wrong definitions: somebody has to change something before a repetition helps.
-  if (state.compare(0, 2, "42") == 0 || state.compare(0, 2, "3F") == 0 || state.compare(0, 2, "28") == 0 || state.compare(0, 2, "0A") == 0 || state == "25006") return core::ErrorCode::ConfigError;
+  if (state.compare(0, 2, "42") == 0 || state.compare(0, 2, "3F") == 0 || state.compare(0, 2, "28") == 0 ||
+      state.compare(0, 2, "0A") == 0 || state == "25006")
+    return core::ErrorCode::ConfigError;
   return core::ErrorCode::Error;
 }
 
@@ -48,7 +55,8 @@ core::ErrorCode code_of(const std::string& state, bool broken) {
 }  // namespace
 
 bool DatabaseError::repeatable() const noexcept {
-  static constexpr std::array<std::string_view, 7> states{"40001", "40P01", "55P03", "25P03", "23505", "57P01", "57P03"};
+  static constexpr std::array<std::string_view, 7> states{"40001", "40P01", "55P03", "25P03",
+                                                          "23505", "57P01", "57P03"};
   return broken_ || std::find(states.begin(), states.end(), state_) != states.end();
 }
 
@@ -64,7 +72,9 @@ std::string quote_text(std::string_view text) {
 
 std::string quote_identifier(std::string_view identifier) {
   if (identifier.empty() || identifier.size() > 63 || identifier.find('\0') != std::string_view::npos) {
-    throw core::Error{core::ErrorCode::ConfigError, "the name \"" + std::string{identifier.substr(0, 80)} + "\" cannot be an identifier: PostgreSQL allows 1 to 63 bytes without NUL"};
+    throw core::Error{core::ErrorCode::ConfigError,
+                      "the name \"" + std::string{identifier.substr(0, 80)} +
+                          "\" cannot be an identifier: PostgreSQL allows 1 to 63 bytes without NUL"};
   }
   std::string out = "\"";
   for (const char c : identifier) {
@@ -75,9 +85,12 @@ std::string quote_identifier(std::string_view identifier) {
   return out;
 }
 
-Session::Session(std::string dsn, std::string schema, std::string name) : dsn_{std::move(dsn)}, schema_{std::move(schema)}, name_{std::move(name)} {
+Session::Session(std::string dsn, std::string schema, std::string name)
+    : dsn_{std::move(dsn)}, schema_{std::move(schema)}, name_{std::move(name)} {
   if (!plain_identifier(schema_)) {
-    throw core::Error{core::ErrorCode::ConfigError, "the schema name \"" + schema_ + "\" must be lower-case letters, digits and underscores, at most 63 of them"};
+    throw core::Error{
+        core::ErrorCode::ConfigError,
+        "the schema name \"" + schema_ + "\" must be lower-case letters, digits and underscores, at most 63 of them"};
   }
   static_cast<void>(connection());
 }
@@ -120,10 +133,12 @@ bool Session::again(const core::Error& error, int attempt) {
   return true;
 }
 
-Transaction::Transaction(Session& session, const Limits& limits, Access access) : session_{session}, connection_{session.connection()} {
+Transaction::Transaction(Session& session, const Limits& limits, Access access)
+    : session_{session}, connection_{session.connection()} {
   // One round trip: the level and the limits are known before anything is sent.
   std::string opening = session_.text(opening_of(access)) + ";" + session_.text("tx.limits");
-  for (const auto& [marker, value] : {std::pair{"{idle}", limits.idle}, {"{lock}", limits.lock}, {"{statement}", limits.statement}}) {
+  for (const auto& [marker, value] :
+       {std::pair{"{idle}", limits.idle}, {"{lock}", limits.lock}, {"{statement}", limits.statement}}) {
     opening.replace(opening.find(marker), std::string_view{marker}.size(), quote_text(value));
   }
   guarded("tx.begin", [&] { return connection_.execute(opening); });
@@ -153,7 +168,10 @@ pqxx::result Transaction::guarded(std::string_view what, Statement statement) {
 }
 
 pqxx::result Transaction::run(std::string_view name, const Params& params) {
-  return guarded(name, [&] { return params.values().empty() ? connection_.execute(session_.text(name)) : connection_.execute(session_.text(name), params); });
+  return guarded(name, [&] {
+    return params.values().empty() ? connection_.execute(session_.text(name))
+                                   : connection_.execute(session_.text(name), params);
+  });
 }
 
 namespace {
@@ -165,7 +183,8 @@ std::string filled(const std::string& text, const Markers& markers) {
     const auto open = text.find('{', from);
     if (open == std::string::npos) return out.append(text, from, std::string::npos);
     const auto close = text.find('}', open);
-    const auto marker = markers.find(std::string_view{text}.substr(open + 1, close == std::string::npos ? 0 : close - open - 1));
+    const auto marker =
+        markers.find(std::string_view{text}.substr(open + 1, close == std::string::npos ? 0 : close - open - 1));
     out.append(text, from, open - from);
     if (marker == markers.end()) {
       out += '{';
@@ -183,19 +202,25 @@ pqxx::result Transaction::render(std::string_view name, const Markers& markers, 
   return text_named(name, rendered(name, markers), params);
 }
 
-std::string Transaction::rendered(std::string_view name, const Markers& markers) { return filled(session_.text(name), markers); }
+std::string Transaction::rendered(std::string_view name, const Markers& markers) {
+  return filled(session_.text(name), markers);
+}
 
-pqxx::result Transaction::text(const std::string& sql, const Params& params) { return text_named("query", sql, params); }
+pqxx::result Transaction::text(const std::string& sql, const Params& params) {
+  return text_named("query", sql, params);
+}
 
 pqxx::result Transaction::text_named(std::string_view name, const std::string& sql, const Params& params) {
-  return guarded(name, [&] { return params.values().empty() ? connection_.execute(sql) : connection_.execute(sql, params); });
+  return guarded(name,
+                 [&] { return params.values().empty() ? connection_.execute(sql) : connection_.execute(sql, params); });
 }
 
 pqxx::result Transaction::script(const std::string& sql) {
   return guarded("script", [&] { return connection_.execute(sql); });
 }
 
-std::int64_t Transaction::copy(std::string_view name, const Markers& markers, const std::function<void(const Sink&)>& produce) {
+std::int64_t Transaction::copy(std::string_view name, const Markers& markers,
+                               const std::function<void(const Sink&)>& produce) {
   PGconn* raw = connection_.raw();
   const auto fail = [&](PGresult* result) {
     const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -239,7 +264,8 @@ void Transaction::commit() {
       const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error);
       raise("tx.commit", error.what(), sql == nullptr ? "" : sql->sqlstate(), false);
     }
-    throw core::Error{core::ErrorCode::InDoubt, "the connection was lost during COMMIT: the transaction may or may not have been stored"};
+    throw core::Error{core::ErrorCode::InDoubt,
+                      "the connection was lost during COMMIT: the transaction may or may not have been stored"};
   }
 }
 

@@ -32,7 +32,9 @@ std::string list(const std::vector<std::string>& names) {
   return joined(names, ", ", [](const std::string& name) { return quote_identifier(name); });
 }
 
-bool is_key(const Target& target, const std::string& name) { return std::find(target.primary_key.begin(), target.primary_key.end(), name) != target.primary_key.end(); }
+bool is_key(const Target& target, const std::string& name) {
+  return std::find(target.primary_key.begin(), target.primary_key.end(), name) != target.primary_key.end();
+}
 
 std::vector<TableColumn> shape(const Target& target, const std::vector<encode::Column>& columns) {
   std::vector<TableColumn> out;
@@ -43,53 +45,66 @@ std::vector<TableColumn> shape(const Target& target, const std::vector<encode::C
   return out;
 }
 
-std::string defined(const TableColumn& column) { return quote_identifier(column.name) + ' ' + column.type + (column.required ? " not null" : ""); }
+std::string defined(const TableColumn& column) {
+  return quote_identifier(column.name) + ' ' + column.type + (column.required ? " not null" : "");
+}
 
 struct Statement {
   std::string_view name;
   Markers markers;
 };
 
-std::vector<Statement> statements(Transaction& transaction, const Target& target, const std::vector<encode::Column>& columns) {
+std::vector<Statement> statements(Transaction& transaction, const Target& target,
+                                  const std::vector<encode::Column>& columns) {
   std::vector<Statement> out;
   const auto wanted = shape(target, columns);
   const auto there = describe_target(transaction, target.schema, target.table);
   if (!there) {
-    if (!boolean(transaction.run("target.schema_exists", Params{target.schema})[0], "known")) out.push_back({"target.schema", {{"schema", quote_identifier(target.schema)}}});
+    if (!boolean(transaction.run("target.schema_exists", Params{target.schema})[0], "known"))
+      out.push_back({"target.schema", {{"schema", quote_identifier(target.schema)}}});
     std::string body = joined(wanted, ", ", defined);
     if (!target.primary_key.empty()) body += ", primary key (" + list(target.primary_key) + ")";
     out.push_back({"target.create", {{"target", target.quoted_name()}, {"columns", body}}});
     return out;
   }
   for (const auto& column : wanted) {
-    const auto found = std::find_if(there->begin(), there->end(), [&](const auto& other) { return other.name == column.name; });
+    const auto found =
+        std::find_if(there->begin(), there->end(), [&](const auto& other) { return other.name == column.name; });
     if (found == there->end()) {
-      out.push_back({"target.add_column", {{"target", target.quoted_name()}, {"column", quote_identifier(column.name)}, {"type", column.type}}});
+      out.push_back(
+          {"target.add_column",
+           {{"target", target.quoted_name()}, {"column", quote_identifier(column.name)}, {"type", column.type}}});
     } else if (found->type != column.type) {
-      throw core::Error{core::ErrorCode::Conflict, "column \"" + column.name + "\" of " + target.name() + " is " + found->type + ", and the rows bring " + column.type +
-                                                       "; declare the column as " + found->type + " in the schema, or load into another table"};
+      throw core::Error{core::ErrorCode::Conflict, "column \"" + column.name + "\" of " + target.name() + " is " +
+                                                       found->type + ", and the rows bring " + column.type +
+                                                       "; declare the column as " + found->type +
+                                                       " in the schema, or load into another table"};
     }
   }
   return out;
 }
 
 // Sends pages [from, to) into `table` by COPY.
-std::int64_t copy_rows(Transaction& transaction, const std::string& table, const std::vector<std::string>& names, std::int64_t generation, const std::vector<TargetPage>& pages,
-                       const encode::EncodedPage* TargetPage::*part, const std::vector<std::int64_t>& ids, std::size_t from, std::size_t to) {
-  return transaction.copy("target.copy", {{"target", table}, {"columns", list(with_lineage(names))}}, [&](const Transaction::Sink& sink) {
-    encode::CopyWriter writer{names, [&](const char* data, std::size_t size) {
-                                sink(data, size);
-                                failpoint("copy.during");
-                              }};
-    for (std::size_t i = from; i < to; ++i) {
-      if (pages[i].*part != nullptr) writer.write(*(pages[i].*part), ids[i], generation);
-    }
-    writer.finish();
-  });
+std::int64_t copy_rows(Transaction& transaction, const std::string& table, const std::vector<std::string>& names,
+                       std::int64_t generation, const std::vector<TargetPage>& pages,
+                       const encode::EncodedPage* TargetPage::* part, const std::vector<std::int64_t>& ids,
+                       std::size_t from, std::size_t to) {
+  return transaction.copy("target.copy", {{"target", table}, {"columns", list(with_lineage(names))}},
+                          [&](const Transaction::Sink& sink) {
+                            encode::CopyWriter writer{names, [&](const char* data, std::size_t size) {
+                                                        sink(data, size);
+                                                        failpoint("copy.during");
+                                                      }};
+                            for (std::size_t i = from; i < to; ++i) {
+                              if (pages[i].*part != nullptr) writer.write(*(pages[i].*part), ids[i], generation);
+                            }
+                            writer.finish();
+                          });
 }
 
 // All columns of pages [from, to): a later page may know more columns than an earlier one, never fewer.
-std::vector<encode::Column> widest(const std::vector<TargetPage>& pages, const encode::EncodedPage* TargetPage::*part, std::size_t from, std::size_t to) {
+std::vector<encode::Column> widest(const std::vector<TargetPage>& pages, const encode::EncodedPage* TargetPage::* part,
+                                   std::size_t from, std::size_t to) {
   std::vector<encode::Column> out;
   for (std::size_t i = from; i < to; ++i) {
     const auto* page = pages[i].*part;
@@ -122,8 +137,11 @@ std::string changed(const Target& target, const std::vector<encode::Column>& col
 
 std::string assigned(const Target& target, const std::vector<encode::Column>& columns, const std::string& incoming) {
   std::vector<std::string> names = with_lineage(names_of(columns));
-  names.erase(std::remove_if(names.begin(), names.end(), [&](const auto& name) { return is_key(target, name); }), names.end());
-  return joined(names, ", ", [&](const std::string& name) { return quote_identifier(name) + " = " + incoming + '.' + quote_identifier(name); });
+  names.erase(std::remove_if(names.begin(), names.end(), [&](const auto& name) { return is_key(target, name); }),
+              names.end());
+  return joined(names, ", ", [&](const std::string& name) {
+    return quote_identifier(name) + " = " + incoming + '.' + quote_identifier(name);
+  });
 }
 
 std::string newer(const Target& target, const std::string& incoming) {
@@ -133,10 +151,13 @@ std::string newer(const Target& target, const std::string& incoming) {
 }
 
 std::string matched(const Target& target) {
-  return joined(target.primary_key, " and ", [](const std::string& name) { return "t." + quote_identifier(name) + " = s." + quote_identifier(name); });
+  return joined(target.primary_key, " and ", [](const std::string& name) {
+    return "t." + quote_identifier(name) + " = s." + quote_identifier(name);
+  });
 }
 
-void merge(Transaction& transaction, const Target& target, std::int64_t generation, const std::vector<TargetPage>& pages, const std::vector<std::int64_t>& ids, std::size_t from, std::size_t to,
+void merge(Transaction& transaction, const Target& target, std::int64_t generation,
+           const std::vector<TargetPage>& pages, const std::vector<std::int64_t>& ids, std::size_t from, std::size_t to,
            std::vector<Counts>& counts) {
   const auto columns = widest(pages, &TargetPage::rows, from, to);
   if (columns.empty()) return;
@@ -146,28 +167,32 @@ void merge(Transaction& transaction, const Target& target, std::int64_t generati
   transaction.render("target.stage", {{"stage", stage}, {"columns", all}, {"target", target.quoted_name()}});
   copy_rows(transaction, stage, names, generation, pages, &TargetPage::rows, ids, from, to);
   failpoint("copy.after");
-  const auto merged = transaction.render("target.merge", {{"key", list(target.primary_key)},
-                                                          {"columns", all},
-                                                          {"order", target.cursor_field ? quote_identifier(*target.cursor_field) + " desc nulls last, " : std::string{}},
-                                                          {"target", target.quoted_name()},
-                                                          {"assign", assigned(target, columns, "s")},
-                                                          {"join", matched(target)},
-                                                          {"newer", newer(target, "s")},
-                                                          {"changed", changed(target, columns, "s")},
-                                                          {"assign_excluded", assigned(target, columns, "excluded")},
-                                                          {"newer_excluded", newer(target, "excluded")},
-                                                          {"changed_excluded", changed(target, columns, "excluded")}});
+  const auto merged = transaction.render(
+      "target.merge",
+      {{"key", list(target.primary_key)},
+       {"columns", all},
+       {"order", target.cursor_field ? quote_identifier(*target.cursor_field) + " desc nulls last, " : std::string{}},
+       {"target", target.quoted_name()},
+       {"assign", assigned(target, columns, "s")},
+       {"join", matched(target)},
+       {"newer", newer(target, "s")},
+       {"changed", changed(target, columns, "s")},
+       {"assign_excluded", assigned(target, columns, "excluded")},
+       {"newer_excluded", newer(target, "excluded")},
+       {"changed_excluded", changed(target, columns, "excluded")}});
   transaction.render("target.drop_stage", {{"stage", stage}});
   for (const auto& row : merged) {
     const auto at = static_cast<std::size_t>(std::find(ids.begin(), ids.end(), integer(row, "batch")) - ids.begin());
     counts[at].inserted = integer(row, "inserted");
     counts[at].updated = integer(row, "updated");
   }
-  for (std::size_t i = from; i < to; ++i) counts[i].unchanged = counts[i].records - counts[i].inserted - counts[i].updated;
+  for (std::size_t i = from; i < to; ++i)
+    counts[i].unchanged = counts[i].records - counts[i].inserted - counts[i].updated;
 }
 
-void append(Transaction& transaction, const Target& target, std::int64_t generation, const std::vector<TargetPage>& pages, const std::vector<std::int64_t>& ids, std::size_t from, std::size_t to,
-            std::vector<Counts>& counts) {
+void append(Transaction& transaction, const Target& target, std::int64_t generation,
+            const std::vector<TargetPage>& pages, const std::vector<std::int64_t>& ids, std::size_t from,
+            std::size_t to, std::vector<Counts>& counts) {
   const auto columns = widest(pages, &TargetPage::rows, from, to);
   if (columns.empty()) return;
   copy_rows(transaction, target.quoted_name(), names_of(columns), generation, pages, &TargetPage::rows, ids, from, to);
@@ -175,22 +200,29 @@ void append(Transaction& transaction, const Target& target, std::int64_t generat
   for (std::size_t i = from; i < to; ++i) counts[i].inserted = counts[i].records;
 }
 
-void remove(Transaction& transaction, const Target& target, std::int64_t generation, const std::vector<TargetPage>& pages, const std::vector<std::int64_t>& ids, std::size_t at, Counts& counts) {
+void remove(Transaction& transaction, const Target& target, std::int64_t generation,
+            const std::vector<TargetPage>& pages, const std::vector<std::int64_t>& ids, std::size_t at,
+            Counts& counts) {
   const std::string stage = quote_identifier("_sl_gone");
-  transaction.render("target.stage", {{"stage", stage}, {"columns", list(with_lineage(target.primary_key))}, {"target", target.quoted_name()}});
+  transaction.render(
+      "target.stage",
+      {{"stage", stage}, {"columns", list(with_lineage(target.primary_key))}, {"target", target.quoted_name()}});
   copy_rows(transaction, stage, target.primary_key, generation, pages, &TargetPage::deleted, ids, at, at + 1);
-  const auto gone = transaction.render("target.delete_keys", {{"target", target.quoted_name()}, {"join", matched(target)}});
+  const auto gone =
+      transaction.render("target.delete_keys", {{"target", target.quoted_name()}, {"join", matched(target)}});
   transaction.render("target.drop_stage", {{"stage", stage}});
   for (const auto& row : gone) counts.deleted = integer(row, "n");
 }
 
 }  // namespace
 
-std::optional<std::vector<TableColumn>> describe_target(Transaction& transaction, const std::string& schema, const std::string& table) {
+std::optional<std::vector<TableColumn>> describe_target(Transaction& transaction, const std::string& schema,
+                                                        const std::string& table) {
   const auto rows = transaction.run("target.columns", Params{schema, table});
   if (rows.empty()) return std::nullopt;
   if (const auto kind = text(rows[0], "kind"); kind != "r" && kind != "p") {
-    throw core::Error{core::ErrorCode::Conflict, schema + '.' + table + " is not a table (a view, or foreign); load into a table"};
+    throw core::Error{core::ErrorCode::Conflict,
+                      schema + '.' + table + " is not a table (a view, or foreign); load into a table"};
   }
   std::vector<TableColumn> out;
   for (const auto& row : rows) {
@@ -199,10 +231,41 @@ std::optional<std::vector<TableColumn>> describe_target(Transaction& transaction
   return out;
 }
 
-std::vector<std::string> ensure_target(Session& session, const Target& target, const std::vector<encode::Column>& columns, bool dry_run) {
+std::vector<std::int64_t> batches_of(Transaction& transaction, const std::string& schema, const std::string& table,
+                                     const std::vector<std::string>& columns, const std::vector<std::string>& values) {
+  const auto known = describe_target(transaction, schema, table);
+  const auto type_of = [&](const std::string& name) {
+    if (!known)
+      throw core::Error{core::ErrorCode::ConfigError,
+                        "there is no table " + schema + '.' + table + "; name it as it was given to into="};
+    const auto found =
+        std::find_if(known->begin(), known->end(), [&](const auto& column) { return column.name == name; });
+    if (found == known->end())
+      throw core::Error{core::ErrorCode::ConfigError,
+                        "the table " + schema + '.' + table + " has no column \"" + name + "\""};
+    return found->type;
+  };
+  static_cast<void>(type_of("_sl_batch"));
+  std::string match;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (i > 0) match += " and ";
+    match += quote_identifier(columns[i]) + " = ($1::text[])[" + std::to_string(i + 1) + "]::" + type_of(columns[i]);
+  }
+  std::vector<std::int64_t> out;
+  const Target target{schema, table, false, {}, std::nullopt};
+  for (const auto& row :
+       transaction.render("trace.row", {{"target", target.quoted_name()}, {"match", match}}, Params{values}))
+    out.push_back(integer(row, "batch"));
+  return out;
+}
+
+std::vector<std::string> ensure_target(Session& session, const Target& target,
+                                       const std::vector<encode::Column>& columns, bool dry_run) {
   for (const auto& name : target.primary_key) {
     if (std::none_of(columns.begin(), columns.end(), [&](const auto& column) { return column.name == name; })) {
-      throw core::Error{core::ErrorCode::ConfigError, "primary_key names \"" + name + "\", which is no column of the rows for " + target.name() + "; correct primary_key or the schema"};
+      throw core::Error{core::ErrorCode::ConfigError, "primary_key names \"" + name +
+                                                          "\", which is no column of the rows for " + target.name() +
+                                                          "; correct primary_key or the schema"};
     }
   }
   return session.transact(plan_limits, [&](Transaction& transaction) {
@@ -217,9 +280,11 @@ std::vector<std::string> ensure_target(Session& session, const Target& target, c
   });
 }
 
-std::vector<Counts> write_pages(Transaction& transaction, const Target& target, std::int64_t generation, const std::vector<TargetPage>& pages, const std::vector<std::int64_t>& batch_ids) {
+std::vector<Counts> write_pages(Transaction& transaction, const Target& target, std::int64_t generation,
+                                const std::vector<TargetPage>& pages, const std::vector<std::int64_t>& batch_ids) {
   std::vector<Counts> counts(pages.size());
-  for (std::size_t i = 0; i < pages.size(); ++i) counts[i].records = pages[i].rows == nullptr ? 0 : static_cast<std::int64_t>(pages[i].rows->rows());
+  for (std::size_t i = 0; i < pages.size(); ++i)
+    counts[i].records = pages[i].rows == nullptr ? 0 : static_cast<std::int64_t>(pages[i].rows->rows());
   const auto bring = target.merge ? merge : append;
   std::size_t from = 0;
   for (std::size_t i = 0; i < pages.size(); ++i) {

@@ -31,11 +31,20 @@ struct TableColumn {
 };
 
 // The columns of a table, lineage columns included; nothing for no such table.
-[[nodiscard]] std::optional<std::vector<TableColumn>> describe_target(Transaction& transaction, const std::string& schema, const std::string& table);
+[[nodiscard]] std::optional<std::vector<TableColumn>> describe_target(Transaction& transaction,
+                                                                      const std::string& schema,
+                                                                      const std::string& table);
+
+// The batches that wrote the rows of a table whose columns have these values, given as text that PostgreSQL reads as the
+// columns' types. Throws ConfigError for a table or column that is not there, and for a table that strandline did not write.
+[[nodiscard]] std::vector<std::int64_t> batches_of(Transaction& transaction, const std::string& schema,
+                                                   const std::string& table, const std::vector<std::string>& columns,
+                                                   const std::vector<std::string>& values);
 
 // Makes the table or adds the columns that it lacks, the lineage columns among them, in a transaction of its own. Returns the
 // statements; with `dry_run` nothing is run. Throws Conflict where the table is not one, or a column has another type.
-std::vector<std::string> ensure_target(Session& session, const Target& target, const std::vector<encode::Column>& columns, bool dry_run = false);
+std::vector<std::string> ensure_target(Session& session, const Target& target,
+                                       const std::vector<encode::Column>& columns, bool dry_run = false);
 
 // What a page did to its target.
 struct Counts {
@@ -53,7 +62,8 @@ struct TargetPage {
 
 // Brings the pages into the target under their batch ids, and says what each did. The same order as given: a key that one
 // page removes and a later one brings back is there in the end.
-[[nodiscard]] std::vector<Counts> write_pages(Transaction& transaction, const Target& target, std::int64_t generation, const std::vector<TargetPage>& pages,
+[[nodiscard]] std::vector<Counts> write_pages(Transaction& transaction, const Target& target, std::int64_t generation,
+                                              const std::vector<TargetPage>& pages,
                                               const std::vector<std::int64_t>& batch_ids);
 
 }  // namespace strandline::pg

@@ -25,14 +25,17 @@ std::vector<std::int64_t> ids(const pqxx::result& rows, const char* column = "id
   return out;
 }
 
-std::vector<std::int64_t> find(Transaction& transaction, const Subject& subject, const std::vector<std::string>& states) {
+std::vector<std::int64_t> find(Transaction& transaction, const Subject& subject,
+                               const std::vector<std::string>& states) {
   if (subject.task != 0) return {subject.task};
   if (subject.plan != 0) return ids(transaction.run("task.of_plan", Params{subject.plan, states}));
   return ids(transaction.run("task.of_cursor", Params{subject.cursor, states}));
 }
 
-void audit(Transaction& transaction, const char* verb, const Subject& subject, const std::string& actor, const std::string& reason, const std::vector<std::int64_t>& tasks) {
-  const nlohmann::json detail{{"tasks", tasks.size()}, {"first", tasks.empty() ? nlohmann::json{} : nlohmann::json{tasks.front()}}};
+void audit(Transaction& transaction, const char* verb, const Subject& subject, const std::string& actor,
+           const std::string& reason, const std::vector<std::int64_t>& tasks) {
+  const nlohmann::json detail{{"tasks", tasks.size()},
+                              {"first", tasks.empty() ? nlohmann::json{} : nlohmann::json{tasks.front()}}};
   transaction.run("audit.write", Params{verb, subject.name(), actor, reason, detail.dump()});
 }
 
@@ -50,7 +53,8 @@ std::vector<std::int64_t> doomed(Transaction& transaction, const std::vector<std
 }
 
 std::vector<Left> leave_one_way(Transaction& transaction, const std::vector<std::int64_t>& tasks, const Exit& exit) {
-  const auto rows = transaction.run("task.leave", Params{tasks, exit.want, exit.reason, exit.pause, exit.failures, exit.losses});
+  const auto rows =
+      transaction.run("task.leave", Params{tasks, exit.want, exit.reason, exit.pause, exit.failures, exit.losses});
   admit(transaction, rows);
   std::vector<Left> out;
   for (const auto& row : rows) out.push_back({integer(row, "id"), text(row, "want")});
@@ -63,14 +67,18 @@ void check_missing(Transaction& transaction, const pqxx::row& task) {
   const auto cursor = maybe_integer(task, "cursor_id");
   const auto id = std::to_string(integer(task, "id"));
   if (boolean(task, "superseded")) {
-    throw core::Error{core::ErrorCode::Conflict, "task " + id + " was cut anew; retry the tasks of the plan that replaced it, or ingest the window again"};
+    throw core::Error{
+        core::ErrorCode::Conflict,
+        "task " + id + " was cut anew; retry the tasks of the plan that replaced it, or ingest the window again"};
   }
   if (!cursor) return;
   const auto lo = integer(task, "lo");
   const auto hi = integer(task, "hi");
   const auto missing = transaction.run("plan.missing", Params{*cursor, integer(task, "generation"), lo, hi});
   if (missing.size() == 1 && integer(missing[0], "lo") == lo && integer(missing[0], "hi") == hi) return;
-  throw core::Error{core::ErrorCode::Conflict, "task " + id + ": its window is no longer missing, because other tasks have loaded or hold a part of it; ingest the window again instead"};
+  throw core::Error{core::ErrorCode::Conflict, "task " + id +
+                                                   ": its window is no longer missing, because other tasks have loaded "
+                                                   "or hold a part of it; ingest the window again instead"};
 }
 
 }  // namespace
@@ -81,7 +89,9 @@ std::string Subject::name() const {
   return "cursor:" + std::to_string(cursor);
 }
 
-pqxx::result lock_tasks(Transaction& transaction, const std::vector<std::int64_t>& tasks) { return transaction.run("task.lock", Params{tasks}); }
+pqxx::result lock_tasks(Transaction& transaction, const std::vector<std::int64_t>& tasks) {
+  return transaction.run("task.lock", Params{tasks});
+}
 
 std::vector<Left> leave(Transaction& transaction, const std::vector<std::int64_t>& tasks, const Exit& exit) {
   std::vector<Left> out = leave_one_way(transaction, tasks, exit);
@@ -90,11 +100,13 @@ std::vector<Left> leave(Transaction& transaction, const std::vector<std::int64_t
     if (left.status == "FAILED" || left.status == "CANCELLED") fallen.push_back(left.task);
   }
   if (fallen.empty()) return out;
-  if (const auto below = doomed(transaction, fallen); !below.empty()) leave_one_way(transaction, below, {"FAILED", "UPSTREAM_FAILED"});
+  if (const auto below = doomed(transaction, fallen); !below.empty())
+    leave_one_way(transaction, below, {"FAILED", "UPSTREAM_FAILED"});
   return out;
 }
 
-std::vector<Left> cancel(Session& session, const Subject& subject, const std::string& actor, const std::string& reason) {
+std::vector<Left> cancel(Session& session, const Subject& subject, const std::string& actor,
+                         const std::string& reason) {
   std::set<std::int64_t> plans;
   auto out = session.transact(page_limits, [&](Transaction& transaction) {
     plans.clear();
@@ -118,7 +130,8 @@ std::vector<Left> cancel(Session& session, const Subject& subject, const std::st
   return out;
 }
 
-std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor, const std::string& reason) {
+std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
+                                const std::string& reason) {
   return session.transact(plan_limits, [&](Transaction& transaction) {
     std::vector<std::int64_t> queued;
     const auto wanted = find(transaction, subject, {"FAILED", "CANCELLED"});
@@ -170,7 +183,9 @@ Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {
       const std::int64_t losses = (boolean(row, "progressed") ? 0 : integer(row, "losses")) + 1;
       const bool spent = losses >= integer(row, "max_losses");
       const bool cancelled = boolean(row, "cancel");
-      const auto left = leave(transaction, task, spent && !cancelled ? Exit{"FAILED", "LEASE_LOST", 0, 0, 1} : Exit{"QUEUED", "LEASE_LOST", losses * loss_pause, 0, 1});
+      const auto left = leave(transaction, task,
+                              spent && !cancelled ? Exit{"FAILED", "LEASE_LOST", 0, 0, 1}
+                                                  : Exit{"QUEUED", "LEASE_LOST", losses * loss_pause, 0, 1});
       plans.insert(integer(row, "plan_id"));
       const auto status = left.empty() ? std::string{} : left[0].status;
       (status == "CANCELLED" ? reaped.cancelled : status == "FAILED" ? reaped.failed : reaped.lost) += 1;

@@ -45,7 +45,8 @@ std::vector<Left> cancel(Session& session, const Subject& subject, const std::st
 
 // Queues closed tasks again, with the descendants that fell with them, and opens their plans. Returns their ids. Throws Conflict
 // for a task whose window has been loaded or taken since, or was cut anew.
-std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor, const std::string& reason);
+std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
+                                const std::string& reason);
 
 struct Reaped {
   std::int64_t lost = 0;       // runs whose lease had passed, queued again

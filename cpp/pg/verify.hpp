@@ -19,6 +19,7 @@ struct Difference {
 
 // Every difference between the ledger and itself; nothing where all is well. With a cursor, only the checks about it. `anchor` is
 // a head hash kept elsewhere: the chain of the cursor, or of any cursor where none is given, must contain it.
-[[nodiscard]] std::vector<Difference> verify(Session& session, std::optional<std::int64_t> cursor, const std::optional<core::Digest>& anchor);
+[[nodiscard]] std::vector<Difference> verify(Session& session, std::optional<std::int64_t> cursor,
+                                             const std::optional<core::Digest>& anchor);
 
 }  // namespace strandline::pg

@@ -1,8 +1,8 @@
-# Kept by hand and checked by stubtest. Digests are 32 bytes; bounds are microseconds since 1970 (TIME), ids (ID) or ordinals (TOKEN).
+# Kept by hand and checked by stubtest. Digests are 32 bytes; bounds are microseconds since 1970, ids or ordinals.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
-# Identity --------------------------------------------------------------------------------------------------------------
+# Identity
 
 class Namespace:
     def __init__(
@@ -59,7 +59,7 @@ def event_hash(
 ) -> bytes: ...
 def coverage_digest(rows: Sequence[tuple[int, int, int, int, int, int]]) -> bytes: ...
 
-# Time and slices --------------------------------------------------------------------------------------------------------
+# Time and slices
 class _Duration(TypedDict):
     unit: str
     count: int
@@ -98,7 +98,7 @@ def intervals_intersect(a: Sequence[tuple[int, int]], b: Sequence[tuple[int, int
 def intervals_contain(intervals: Sequence[tuple[int, int]], lo: int, hi: int) -> bool: ...
 def watermark(intervals: Sequence[tuple[int, int]], origin: int) -> int: ...
 
-# Rows -------------------------------------------------------------------------------------------------------------------
+# Rows
 
 class EncodedPage:
     @property
@@ -131,7 +131,7 @@ def infer(rows: Sequence[Any], page_no: int = 0, known: Iterable[str] = ()) -> l
 def sql_type(name: str) -> str: ...
 def arrow_schema(source: Any) -> list[tuple[str, str, bool]]: ...
 
-# The ledger -------------------------------------------------------------------------------------------------------------
+# The ledger
 
 class Run:
     @property

@@ -26,10 +26,10 @@ _BUGS = (TypeError, AttributeError, NameError, ImportError)
 def classify(exception: BaseException, provider: object = None) -> Error:
     """The Error that `exception` stands for, with it as the cause; errors of strandline are returned as they are.
 
-    `provider.classify(exception)` is asked first and may return None. Status codes are those of errors of urllib, requests,
-    httpx and aiohttp: 429, and 503 with Retry-After, are RateLimited; 408 and other 5xx Transient; 400, 401, 403 and 404
-    ConfigError. OSError and TimeoutError are Transient; TypeError, AttributeError, NameError and ImportError are
-    ConfigError; everything else is Transient.
+    `provider.classify(exception)` is asked first and may return None. Status codes are those of errors of urllib,
+    requests, httpx and aiohttp: 429, and 503 with Retry-After, are RateLimited; 408 and other 5xx Transient; 400, 401,
+    403 and 404 ConfigError. OSError and TimeoutError are Transient; TypeError, AttributeError, NameError and
+    ImportError are ConfigError; everything else is Transient.
     """
     if isinstance(exception, Error):
         return exception
@@ -80,10 +80,10 @@ def _response(exception: BaseException) -> tuple[int | None, Mapping[str, Any]]:
     for holder, name in ((answer, "status_code"), (exception, "status"), (exception, "code")):  # ..., aiohttp, urllib
         status = getattr(holder, name, None)
         headers = getattr(holder, "headers", None)
-        if isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599:
-            # Without headers `status` and `code` may be anything: an exit code, a code of the operating system.
-            if holder is answer or headers is not None:
-                return status, headers if hasattr(headers, "get") else {}
+        # Without headers `status` and `code` may be anything: an exit code, a code of the operating system.
+        if isinstance(status, int) and 100 <= status <= 599 and (holder is answer or headers is not None):
+            found: Mapping[str, Any] = headers if headers is not None and hasattr(headers, "get") else {}
+            return status, found
     return None, {}
 
 

@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import IO
 
 from .cli_console import Console, Exit
 from .cli_parser import parser
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(0, os.getcwd())
     module, function = arguments.run.split(":")
     try:
+        _log_to(sys.stderr)
         run = getattr(importlib.import_module(f"{__package__}.{module}"), function)
         return int(run(arguments, console))
     except KeyboardInterrupt:
@@ -72,12 +74,23 @@ def _names_a_password(words: Sequence[str]) -> bool:
 
 def _explain(error: Error, console: Console) -> None:
     console.error(str(error))
-    if logging.getLogger("strandline").isEnabledFor(logging.DEBUG) or _debug():
+    if logging.getLogger("strandline").isEnabledFor(logging.DEBUG):
         traceback.print_exception(error, file=sys.stderr)
 
 
-def _debug() -> bool:
-    return os.environ.get("STRANDLINE_LOG_LEVEL", "").lower() == "debug"
+def _log_to(stream: IO[str]) -> None:
+    """Log lines of the package go to stderr, from the level of the setting log_level on."""
+    from . import settings
+
+    level = settings.load().log_level.upper()
+    logger = logging.getLogger("strandline")
+    logger.setLevel(level)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.set_name("strandline.cli")
+    for old in [old for old in logger.handlers if old.get_name() == handler.get_name()]:
+        logger.removeHandler(old)
+    logger.addHandler(handler)
 
 
 def _exit_code(error: Error) -> Exit:

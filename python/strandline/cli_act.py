@@ -31,7 +31,8 @@ def retry(arguments: argparse.Namespace, console: Console) -> Exit:
     """Queues failed and cancelled tasks again; committed pages are kept."""
     with connect(arguments) as engine:
         tasks = engine.retry(subject(arguments.of), reason=arguments.reason)
-    text = f"queued {plural(len(tasks), 'task')} again" if tasks else "nothing to retry: no task failed or was cancelled"
+    nothing = "nothing to retry: no task failed or was cancelled"
+    text = f"queued {plural(len(tasks), 'task')} again" if tasks else nothing
     console.result({"tasks": plain(tasks)}, text)
     if tasks:
         console.note("they wait for a worker: strandline work")

@@ -57,9 +57,7 @@ def preview(arguments: argparse.Namespace, console: Console) -> Exit:
             more = len(rows) > arguments.rows or page.cursor is not None
             break
     shown = [_record(row) for row in rows[: arguments.rows]]
-    console.result(
-        {"rows": [plain(row) for row in shown], "pages": pages, "more": more}, _preview_text(shown, console)
-    )
+    console.result({"rows": [plain(row) for row in shown], "pages": pages, "more": more}, _preview_text(shown, console))
     console.note(f"{plural(len(shown), 'row')} of {plural(pages, 'page')}" + ("; there are more" if more else ""))
     return Exit.DONE
 

@@ -86,10 +86,7 @@ def _tasks_text(tasks: list[TaskStatus], console: Console) -> str:
         Column("pages", right=True),
         Column("why", shrink=True),
     ]
-    rows = [
-        (str(task.task), _days(task.window), task.status, task.attempt, task.pages, task.why)
-        for task in tasks
-    ]
+    rows = [(str(task.task), _days(task.window), task.status, task.attempt, task.pages, task.why) for task in tasks]
     text = table(columns, rows, console.style)
     for task in tasks:
         if task.error and task.status in ("FAILED", "QUEUED"):

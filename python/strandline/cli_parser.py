@@ -1,4 +1,4 @@
-"""The verbs of the command line, their options and their help. Imports nothing heavy: `strandline --help` is instant."""
+"""The verbs of the command line, their options and their help. Imports nothing heavy: --help is instant."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ class _Version(argparse.Action):
         super().__init__(nargs=0, **options)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from . import __version__
         from ._core import versions
 
-        found = versions()
-        print("strandline", found.pop("strandline"))
-        for name, version in found.items():
+        print("strandline", __version__)
+        for name, version in versions().items():
             print(f"  {name} {version}")
         parser.exit()
 
@@ -246,7 +246,9 @@ def _admin_verbs(verbs: _Verbs) -> None:
         "cli_admin:up",
         "start a private PostgreSQL server, or attach to it, and print its DSN",
         more="It stays until: strandline up --stop.",
-        examples='  export STRANDLINE_DSN="$(strandline up)"\n  strandline up ./ledger\n  strandline up ./ledger --stop',
+        examples='  export STRANDLINE_DSN="$(strandline up)"\n'
+        "  strandline up ./ledger\n"
+        "  strandline up ./ledger --stop",
     )
     up.add_argument("dir", metavar="DIR", nargs="?", help="its directory (default: in the user's data directory)")
     up.add_argument("--stop", action="store_true", help="stop it, for all its clients")

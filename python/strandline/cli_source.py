@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import reference
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,50 +17,11 @@ if TYPE_CHECKING:
 
 def provider(arguments: argparse.Namespace) -> Provider:
     """The provider that REF, --config and --set name."""
-    kind = provider_class(arguments.ref)
+    kind = reference.load(arguments.ref)
     config = _document(arguments.config, "--config") if arguments.config else {}
     if not isinstance(config, dict):
         raise ConfigError(f"--config must be a JSON object of the provider's fields, not {_kind(config)}")
     return kind(**{**config, **pairs(arguments.set, "--set")})
-
-
-def provider_class(reference: str) -> type[Provider]:
-    """The class behind `package.module:Class`."""
-    module, colon, name = reference.partition(":")
-    if not colon or not module or not name:
-        raise ConfigError(f"{reference!r} does not name a provider: write package.module:Class, such as shop.feeds:Orders")
-    try:
-        loaded = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name and (module == error.name or module.startswith(error.name + ".")):
-            raise ConfigError(
-                f"no module {module!r} in the current directory or the installed packages;"
-                " check the spelling, or run the command where the package lies"
-            ) from error
-        raise ConfigError(f"{module!r} cannot be imported: {error}; install what it needs") from error
-    except Exception as error:
-        raise ConfigError(f"{module!r} cannot be imported: {type(error).__name__}: {error}") from error
-    found: Any = loaded
-    for part in name.split("."):
-        found = getattr(found, part, None)
-        if found is None:
-            raise ConfigError(f"module {module!r} has no {name!r}; it has {_providers(loaded) or 'no provider'}")
-    from .provider import Provider
-
-    if not (isinstance(found, type) and issubclass(found, Provider)):
-        raise ConfigError(f"{reference} is {_kind(found)}, not a provider class; it has {_providers(loaded) or 'none'}")
-    return found
-
-
-def _providers(module: Any) -> str:
-    from .provider import Provider
-
-    names = [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, Provider) and value.__module__ == module.__name__
-    ]
-    return ", ".join(sorted(names))
 
 
 def pairs(words: Sequence[str], option: str) -> dict[str, Any]:

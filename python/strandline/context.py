@@ -21,11 +21,11 @@ def _no_one_asks() -> None:
 class Context:
     """The first argument of `next`, `pages` and `around`.
 
-    window: the slice, half-open; None for tokens. params and expr: what `ingest` was given, expr localised to the slice.
-    client: what `around` yielded, else what the caller gave. log: the logger strandline.provider.<name>. attempt: 1 for the
-    first run of the task. walk: 1 for the first pass over the slice's pages. generation: 1 unless the window is read again
-    on purpose. deadline: when the task is no longer wanted, an aware datetime or None. plan_id, task_id, run_id: of the
-    ledger, None in `read` and `preview`.
+    window: the slice, half-open; None for tokens. params and expr: what `ingest` was given, expr localised to the
+    slice. client: what `around` yielded, else what the caller gave. log: the logger strandline.provider.<name>.
+    attempt: 1 for the first run of the task. walk: 1 for the first pass over the slice's pages. generation: 1 unless
+    the window is read again on purpose. deadline: when the task is no longer wanted, an aware datetime or None.
+    plan_id, task_id, run_id: of the ledger, None in `read` and `preview`.
     """
 
     window: Window | None = None

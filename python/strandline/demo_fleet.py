@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from . import progress
 from .errors import Fatal
@@ -41,7 +41,7 @@ class Fleet:
         self._ledger = ledger
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Fleet:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -23,6 +23,7 @@ from .demo import PAGE, Flights
 from .demo_archive import open_archive, package_file
 from .demo_fleet import Fleet, Victim
 from .demo_proof import compare, read_file
+from .embedded.directory import default
 from .picture import picture
 
 WORKERS = 4
@@ -46,13 +47,16 @@ class Teller:
         self.claims = 0
 
     def chapter(self, title: str) -> None:
+        """The heading of a new chapter."""
         self._chapter += 1
         self._print(f"\n{self.style.paint(f'{self._chapter}. {title}', 'bold', 'cyan')}")
 
     def say(self, text: str) -> None:
+        """Sentences, wrapped to the width of the terminal."""
         self._print("\n".join(render.wrap(text, self.style.width)))
 
     def show(self, text: str) -> None:
+        """Lines as they are, indented."""
         self._print("\n".join(f"  {line}" if line else "" for line in text.splitlines()))
 
     def claim(self, text: str, holds: object, found: object = None) -> None:
@@ -85,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dir", type=Path, default=None, help="directory of the demo's database; emptied first")
     arguments = parser.parse_args(argv)
     teller = Teller()
-    directory = arguments.dir or embedded.default().with_name("demo")
+    directory = arguments.dir or default().with_name("demo")
     # Short leases and single-page commits make the kill and the resumption visible within seconds.
     os.environ.update(STRANDLINE_LEASE=LEASE, STRANDLINE_PAGE_RECORDS=str(PAGE))
     try:
@@ -142,8 +146,9 @@ def _eleven_months(teller: Teller, engine: sl.Engine) -> list[int]:
     teller.chapter("Eleven months are planned")
     flights = open_archive()
     teller.say(
-        f"The source is a provider of twenty lines, strandline.demo:Flights. It has {render.number(len(flights))} flights, in"
-        f" pages of {render.number(PAGE)}. Two windows are planned, in New York's time; April is left out on purpose."
+        "The source is a provider of twenty lines, strandline.demo:Flights. It has"
+        f" {render.number(len(flights))} flights, in pages of {render.number(PAGE)}. Two windows are planned,"
+        " in New York's time; April is left out on purpose."
     )
     plans = []
     for window in ("2013-01-01/2013-04-01", "2013-05-01/2014-01-01"):
@@ -167,13 +172,11 @@ def _kill(teller: Teller, fleet: Fleet, plans: list[int]) -> Victim:
 
 
 def _resumed(teller: Teller, fleet: Fleet, victim: Victim) -> None:
-    teller.say("The three others did the rest. The lease of the dead worker passed, and one of them took its slice over:")
+    teller.say("The others did the rest. The dead worker's lease passed, and one of them took its slice over:")
     attempts = fleet.attempts(victim.task)
     columns = [render.Column("attempt", right=True), render.Column("process", right=True)]
     columns += [render.Column("ended", state=True), render.Column("pages committed")]
-    rows = [
-        (str(row["attempt_no"]), row["worker"].split(":")[-2], row["status_code"], _pages(row)) for row in attempts
-    ]
+    rows = [(str(row["attempt_no"]), row["worker"].split(":")[-2], row["status_code"], _pages(row)) for row in attempts]
     teller.show(render.table(columns, rows, teller.style))
     first, last = attempts[0], attempts[-1]
     teller.claim("attempt 1 was the killed process, and its pages stayed", first["worker"] == victim.worker, first)
@@ -195,8 +198,12 @@ def _hole(teller: Teller, engine: sl.Engine) -> None:
     teller.chapter("What is there, and what is not")
     coverage = engine.coverage("flights", window="2013")
     teller.show(picture(coverage, teller.style))
-    months = [(window.start.month, window.stop.month) for window in coverage.missing]
-    teller.claim("exactly April is missing; the ledger knows it without a look at the rows", months == [(4, 5)], months)
+    missing = [(_local(window.start), _local(window.stop)) for window in coverage.missing]
+    teller.claim(
+        "exactly April is missing; the ledger knows it without a look at the rows",
+        missing == [("2013-04-01", "2013-05-01")],
+        missing,
+    )
     watermark = engine.cursor("flights").value
     teller.claim(
         f"the watermark stands at {_local(watermark)}: it never leads what has arrived",
@@ -214,13 +221,8 @@ def _april(teller: Teller, engine: sl.Engine, fleet: Fleet) -> None:
     missing = [(_local(window.start), _local(window.stop)) for window in plan.missing]
     teller.claim("exactly April is planned", missing == [("2013-04-01", "2013-05-01")], missing)
     fleet.wait([plan.id])
-    rows = ledger_rows(engine, plan.id)
+    rows = engine.report(plan).rows
     teller.claim(f"{render.number(rows)} flights arrived with it", rows == APRIL, rows)
-
-
-def ledger_rows(engine: sl.Engine, plan: int) -> int:
-    """Rows that a plan loaded, from the coverage that it left."""
-    return int(engine.report(plan).rows)
 
 
 def _ask(teller: Teller, engine: sl.Engine) -> None:
@@ -247,7 +249,7 @@ def _prove(teller: Teller, engine: sl.Engine) -> None:
     teller.say("Every field of every row of the table is compared with the file as it was published.")
     began = time.monotonic()
     result = compare(engine, read_file(package_file()))
-    columns = [render.Column("month"), render.Column("in the file", right=True), render.Column("in the table", right=True)]
+    columns = [render.Column(title, right=title != "month") for title in ("month", "in the file", "in the table")]
     teller.show(render.table(columns, result.months, teller.style))
     teller.claim(f"{render.number(result.rows)} rows are in the table, as in the file", result.rows == FLIGHTS)
     teller.claim("all 19 fields of all of them are equal", not result.different, f"{result.different} others")

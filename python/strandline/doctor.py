@@ -103,7 +103,8 @@ def _roles(ledger: Ledger) -> Iterator[Finding]:
         message = f"{user} may read the ledger, not work"
         yield Finding("warn", "roles", message, f"enough for status and coverage; for workers: {runner}")
     elif row["superuser"]:
-        yield Finding("ok", "roles", f"{user} is a superuser; in production let a member of {ledger.schema}_runner work")
+        message = f"{user} is a superuser; in production let a member of {ledger.schema}_runner work"
+        yield Finding("ok", "roles", message)
     else:
         yield Finding("ok", "roles", f"{user} may {'own and ' if row['owns'] else ''}work the ledger")
     if row["missing_roles"]:

@@ -14,7 +14,7 @@ def drain(
     dsn: str | None = None,
     plan: int | None = None,
     *,
-    pool: str = "default",
+    pool: str | None = None,
     worker: int = 0,
     seconds: float | None = None,
     tasks: int | None = None,

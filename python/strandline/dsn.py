@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from strandline import settings
 from strandline.errors import ConfigError
-from strandline.redaction import hide, redact
+from strandline.redaction import redact
 from strandline.secret import Secret
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ __all__ = ["ResolvedDsn", "redact", "resolve"]
 
 _URI = re.compile(r"postgres(ql)?://", re.IGNORECASE)
 _PAIRS = re.compile(r"\s*\w+\s*=")
-_PASSWORD = re.compile(r"://[^/@\s:]*:(?P<uri>[^@\s]+)@|\bpassword\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>[^\s&]+))", re.I)
 
 
 @dataclass(slots=True)
@@ -44,7 +43,7 @@ class ResolvedDsn:
         if server is not None:
             server.close()
 
-    def __enter__(self) -> ResolvedDsn:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -67,7 +66,9 @@ def resolve(dsn: str | None = None) -> ResolvedDsn:
             "no database is named: give a DSN (or 'embedded' for a private server), or set STRANDLINE_DSN to one"
         )
     if not isinstance(dsn, str):
-        raise ConfigError(f"the DSN is a {type(dsn).__name__}; give a text, such as 'postgresql://host/database' or 'env:NAME'")
+        raise ConfigError(
+            f"the DSN is a {type(dsn).__name__}; give a text, such as 'postgresql://host/database' or 'env:NAME'"
+        )
     if dsn.startswith(("env:", "file:")):
         text = Secret(dsn).get().strip()
         if text.startswith(("env:", "file:")):
@@ -80,11 +81,9 @@ def resolve(dsn: str | None = None) -> ResolvedDsn:
     if not _URI.match(text) and not _PAIRS.match(text):
         # The text may hold a password that some tool has mangled: it is not repeated.
         raise ConfigError(
-            f"the DSN ({origin}) is not understood: write postgresql://user@host/database or 'host=... dbname=...', env:NAME,"
-            " file:PATH, embedded or embedded:DIR"
+            f"the DSN ({origin}) is not understood: write postgresql://user@host/database or 'host=... dbname=...',"
+            " env:NAME, file:PATH, embedded or embedded:DIR"
         )
-    if password := _PASSWORD.search(text):
-        hide(next(part for part in password.groups() if part is not None))
     return ResolvedDsn(text, origin)
 
 
@@ -93,6 +92,8 @@ def _embedded(text: str, origin: str) -> ResolvedDsn:
 
     directory = text.partition(":")[2]
     if not directory and ":" in text:
-        raise ConfigError("'embedded:' names no directory: write embedded:DIR, or embedded for the one in your data home")
+        raise ConfigError(
+            "'embedded:' names no directory: write embedded:DIR, or embedded for the one in your data home"
+        )
     server = embedded.start(directory or None)
     return ResolvedDsn(server.dsn, origin, server)

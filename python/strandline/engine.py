@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from strandline import _core, presence, trace
+from strandline.address import Address, resolve
 from strandline.coverage import Coverage
 from strandline.coverage_reading import read_coverage
 from strandline.errors import ConfigError
 from strandline.ingestion import Ingestion, watermark_of
 from strandline.report import Plan, Report
-from strandline.request import Ask
+from strandline.request import Ask, actor
 from strandline.status import Status
 from strandline.status import read as read_status
 from strandline.subject import Subject, subject_of
@@ -25,8 +26,6 @@ from strandline.target import table_of
 if TYPE_CHECKING:
     from strandline.settings import Settings
     from strandline.target import Into
-
-log = logging.getLogger("strandline")
 
 Of = Plan | int | str | None
 
@@ -60,13 +59,20 @@ class Engine:
     one provider feeds several tables.
     """
 
-    def __init__(self, dsn: str, schema: str, settings: Settings, server: Any = None) -> None:
-        self.dsn = dsn
-        self.schema = schema
+    def __init__(self, address: Address, settings: Settings) -> None:
+        self.schema = settings.schema
         self.settings = settings
-        self._server = server
-        self._ledger = presence.open_ledger(dsn, schema)
-        self._ingestion = Ingestion(self._ledger, dsn, schema, settings)
+        self._address = address
+        self._ledger = presence.open_ledger(address.dsn, settings.schema)
+        try:
+            if address.server is not None:
+                self._ledger.migrate()
+            else:
+                self._ledger.check_schema()
+        except BaseException:
+            self._ledger.close()
+            raise
+        self._ingestion = Ingestion(self._ledger, address.dsn, settings)
 
     def __enter__(self) -> Engine:
         return self
@@ -79,9 +85,7 @@ class Engine:
     def close(self) -> None:
         """Closes the connection, and lets go of an embedded server. May be called twice."""
         self._ledger.close()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._address.close()
 
     # Bringing rows -----------------------------------------------------------------------------------------------------
 
@@ -105,7 +109,7 @@ class Engine:
         deadline: Any = None,
         trigger: str | Mapping[str, Any] | None = None,
         depends_on: Any = (),
-        workers: int = 1,
+        workers: int | None = None,
         seconds: float | None = None,
         errors: str = "raise",
         progress: Any = None,
@@ -157,8 +161,8 @@ class Engine:
         self,
         plan: Plan | int | None = None,
         *,
-        pool: str = "default",
-        workers: int = 1,
+        pool: str | None = None,
+        workers: int | None = None,
         seconds: float | None = None,
         tasks: int | None = None,
         forever: bool = False,
@@ -251,7 +255,7 @@ class Engine:
 
     def cancel(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
         """Ends queued tasks now and asks running ones to end at their next page. Returns [{task, status}]."""
-        done = self._ledger.cancel(self._acted_on(of), self._actor(), reason)
+        done = self._ledger.cancel(self._acted_on(of), actor(), reason)
         return [{"task": row["task_id"], "status": row["status"]} for row in done]
 
     def retry(self, of: Of, *, reason: str = "") -> list[int]:
@@ -259,7 +263,7 @@ class Engine:
 
         Raises Conflict for a task whose window was loaded by others since.
         """
-        return self._ledger.retry(self._acted_on(of), self._actor(), reason)
+        return self._ledger.retry(self._acted_on(of), actor(), reason)
 
     # -------------------------------------------------------------------------------------------------------------------
 
@@ -292,12 +296,60 @@ class Engine:
         assert isinstance(moment, datetime)
         return moment
 
-    def _actor(self) -> str:
-        from strandline.request import actor
-
-        return actor()
-
 
 def _check_errors(errors: str) -> None:
     if errors not in ("raise", "report"):
         raise ConfigError(f"errors is {errors!r}; the valid ones are raise and report")
+
+
+def connect(dsn: str | None = None, *, schema: str | None = None) -> Engine:
+    """Opens the ledger of a database. None means the setting (STRANDLINE_DSN, STRANDLINE_SCHEMA).
+
+    `dsn` is a libpq DSN or URI, or env:NAME, file:PATH, embedded, embedded:DIR. An embedded server migrates itself; for
+    any other, a pending migration is a ConfigError that names the command. Raises Unreachable when nothing answers.
+    """
+    settings, address = _named(dsn, schema)
+    try:
+        return Engine(address, settings)
+    except BaseException:
+        address.close()
+        raise
+
+
+def ingest(source: Any, into: Into = None, *, dsn: str | None = None, **options: Any) -> Report:
+    """Connects, ingests, closes. `options` are those of Engine.ingest."""
+    with connect(dsn) as engine:
+        return engine.ingest(source, into, **options)
+
+
+def migrate(dsn: str | None = None, *, schema: str | None = None, check: bool = False) -> list[str]:
+    """Applies the migrations that are pending and returns their versions; with `check` only says which they are."""
+    with _opened(dsn, schema) as ledger:
+        return [f"{version:04d}" for version in (ledger.pending() if check else ledger.migrate())]
+
+
+def pending_sql(dsn: str | None = None, *, schema: str | None = None) -> str:
+    """The text of the migrations that are pending, for an administrator to run; empty when nothing is."""
+    with _opened(dsn, schema) as ledger:
+        return "\n".join(ledger.migration_sql(version) for version in ledger.pending())
+
+
+def _named(dsn: str | None, schema: str | None) -> tuple[Settings, Address]:
+    from strandline.settings import load
+
+    settings = load(dsn=dsn, schema=schema)
+    return settings, resolve(settings.dsn)
+
+
+@contextmanager
+def _opened(dsn: str | None, schema: str | None) -> Iterator[_core.Ledger]:
+    """A bare ledger, whatever state its schema is in."""
+    settings, address = _named(dsn, schema)
+    try:
+        ledger = presence.open_ledger(address.dsn, settings.schema)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+    finally:
+        address.close()

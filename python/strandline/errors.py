@@ -101,7 +101,7 @@ class DataError(Error):
 
 
 class CountMismatch(DataError):
-    """The slice has fewer or more records than the source had announced. Retried: the source may have changed meanwhile."""
+    """The slice has fewer or more records than the source announced. Retried: it may have changed while it was read."""
 
     code = "COUNT_MISMATCH"
     retryable = True
@@ -146,7 +146,9 @@ class IngestError(Error):
 
     code = "INGEST_ERROR"
 
-    def __init__(self, message: str = "", context: Mapping[str, Any] | None = None, *, report: Report | None = None) -> None:
+    def __init__(
+        self, message: str = "", context: Mapping[str, Any] | None = None, *, report: Report | None = None
+    ) -> None:
         super().__init__(message, context)
         self.report = report
 
@@ -162,8 +164,8 @@ class Transient(Error):
 class RateLimited(Error):
     """The source asks to wait. The run is given back for `pause` seconds; that is no failure and uses up no attempt.
 
-    retry_after: seconds, the text of a Retry-After header (seconds or an HTTP date), an aware datetime, or None where the
-    source does not say; unreadable header texts count as None. ConfigError for other types and for naive datetimes.
+    retry_after: seconds, the text of a Retry-After header (seconds or an HTTP date), an aware datetime, or None where
+    the source does not say; unreadable header texts count as None. ConfigError for other types and for naive datetimes.
     """
 
     code = "RATE_LIMITED"
@@ -241,5 +243,6 @@ def _seconds(retry_after: object) -> float | None:
     if isinstance(retry_after, (int, float)) and not isinstance(retry_after, bool) and math.isfinite(retry_after):
         return float(retry_after)
     raise ConfigError(
-        f"retry_after is {retry_after!r}, a {type(retry_after).__name__}; give seconds, the text of the header or a datetime"
+        f"retry_after is {retry_after!r}, a {type(retry_after).__name__}; give seconds, the text of the header or a"
+        " datetime"
     )

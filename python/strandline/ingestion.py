@@ -34,10 +34,10 @@ _PROGRESS_EVERY = 0.2
 class Ingestion:
     """The steps, for one database and schema. Holds no state between calls."""
 
-    def __init__(self, ledger: Ledger, dsn: str, schema: str, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, dsn: str, settings: Settings) -> None:
         self._ledger = ledger
         self._dsn = dsn
-        self._schema = schema
+        self._schema = settings.schema
         self._settings = settings
 
     def plan(self, source: Any, ask: Ask, *, dry_run: bool = False) -> Plan:
@@ -88,7 +88,7 @@ class Ingestion:
         source: Any,
         ask: Ask,
         *,
-        workers: int = 1,
+        workers: int | None = None,
         seconds: float | None = None,
         progress: Any = None,
     ) -> Report:
@@ -103,8 +103,8 @@ class Ingestion:
         self,
         plan: int | None,
         *,
-        pool: str = "default",
-        workers: int = 1,
+        pool: str | None = None,
+        workers: int | None = None,
         seconds: float | None = None,
         tasks: int | None = None,
         forever: bool = False,
@@ -117,6 +117,7 @@ class Ingestion:
             found = self.find_plan(plan)
             self._refuse_foreign(plan)
             return self._work_plan(found, began, budget, workers, progress)
+        pool = pool or self._settings.pool
         scope = Scope(pool=pool, forever=forever)
         jobs = Jobs(self._dsn, self._schema, self._settings)
         self._run(Crew(self._dsn, self._schema, self._settings, jobs, scope, budget), workers, None, None)
@@ -184,7 +185,7 @@ class Ingestion:
             failures=first_failures([_failure(row, stored) for row in failures]),
         )
 
-    def _work_plan(self, plan: Plan, began: float, budget: Budget, workers: int, progress: Any) -> Report:
+    def _work_plan(self, plan: Plan, began: float, budget: Budget, workers: int | None, progress: Any) -> Report:
         scope = self._scope(plan)
         jobs = Jobs(self._dsn, self._schema, self._settings)
         crew = Crew(self._dsn, self._schema, self._settings, jobs, scope, budget)
@@ -209,7 +210,8 @@ class Ingestion:
             presence.forget_source(self._dsn, self._schema, plan.id)
         return report
 
-    def _run(self, crew: Crew, workers: int, now: Callable[[], Report] | None, progress: Any) -> None:
+    def _run(self, crew: Crew, workers: int | None, now: Callable[[], Report] | None, progress: Any) -> None:
+        workers = self._settings.workers if workers is None else workers
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ConfigError(f"workers is {workers!r}; give the number of threads, at least 1")
         show = None if now is None else display(progress)

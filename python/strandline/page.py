@@ -9,17 +9,20 @@ from typing import Any
 
 from strandline.errors import ConfigError, DataError
 
-_ADVICE = "a cursor is any JSON value but null: text, number, true, list or mapping with text keys; turn it into one of these"
+_ADVICE = (
+    "a cursor is any JSON value but null: text, number, true, list or mapping with text keys; turn it into one of these"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
     """Records of a source, and where it stands behind them.
 
-    rows: a list, tuple or iterator of rows (mappings, tuples, dataclasses ...), or anything with `__arrow_c_stream__` or
-    `__arrow_c_array__`. cursor: the token behind this page, any JSON value but null; None is "no token". done: whether it
-    was the last page; None from next() means "it is if there is no cursor". deleted: primary keys that are gone at the
-    source. upto: for ordered providers, everything below it is in. total: how many records the slice must have.
+    rows: a list, tuple or iterator of rows (mappings, tuples, dataclasses ...), or anything with `__arrow_c_stream__`
+    or `__arrow_c_array__`. cursor: the token behind this page, any JSON value but null; None is "no token". done:
+    whether it was the last page; None from next() means "it is if there is no cursor". deleted: primary keys that are
+    gone at the source. upto: for ordered providers, everything below it is in. total: how many records the slice must
+    have.
 
     Raises DataError, which is the provider's fault, for a cursor that JSON cannot hold and for values of other types.
     """
@@ -43,8 +46,10 @@ class Page:
             object.__setattr__(self, "rows", ())
         if self.done is not None and not isinstance(self.done, bool):
             raise DataError(f"done is {self.done!r}, a {type(self.done).__name__}; give True, False or None")
-        if self.total is not None and (isinstance(self.total, bool) or not isinstance(self.total, int) or self.total < 0):
-            raise DataError(f"total is {self.total!r}; it counts the records of the slice: give an int from 0 on, or None")
+        if self.total is not None and not _is_count(self.total):
+            raise DataError(
+                f"total is {self.total!r}; it counts the records of the slice: give an int from 0 on, or None"
+            )
         if isinstance(self.deleted, (str, bytes, Mapping)) or not isinstance(self.deleted, Iterable):
             raise DataError(f"deleted is {self.deleted!r}; give a list of primary keys")
         object.__setattr__(self, "deleted", tuple(self.deleted))
@@ -63,8 +68,8 @@ class Page:
     def of(cls, result: object, from_pages: bool) -> Page:
         """What next() returned or pages() yielded, as a Page with `done` told.
 
-        Bare rows and None from next() are a last page, and so is a page without a cursor; from pages() a page is the last
-        one only when it says so. Raises DataError for a page of next() that has neither a cursor nor an end.
+        Bare rows and None from next() are a last page, and so is a page without a cursor; from pages() a page is the
+        last one only when it says so. Raises DataError for a page of next() that has neither a cursor nor an end.
         """
         page = result if isinstance(result, Page) else cls(_rows(result))
         if page.done is None:
@@ -91,13 +96,17 @@ def json_text(cursor: Any) -> str:
 
 
 def read_token(cursor: Any) -> Any:
-    """A token that a user gave, as JSON gives it back: tuples are lists. Raises ConfigError for what JSON cannot hold."""
+    """A token that a user gave, as JSON gives it back: tuples are lists. ConfigError for what JSON cannot hold."""
     if cursor is None:
         return None
     try:
         return json.loads(json_text(cursor))
     except DataError as error:
         raise ConfigError(str(error)) from error
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _is_one_row(value: object) -> bool:
@@ -115,5 +124,6 @@ def _rows(result: object) -> Any:
     if isinstance(result, Iterable) or hasattr(result, "__arrow_c_stream__") or hasattr(result, "__arrow_c_array__"):
         return result
     raise DataError(
-        f"the provider returned {result!r:.200}, a {type(result).__name__}; return a Page, a list of rows, or None for no rows"
+        f"the provider returned {result!r:.200}, a {type(result).__name__}; return a Page, a list of rows, or None"
+        " for no rows"
     )

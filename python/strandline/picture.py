@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -37,7 +38,7 @@ def picture(coverage: Coverage, style: render.Style = render.PLAIN) -> str:
     starts = [part.lo for part in parts]
     lines = []
     for label, bounds in rows:
-        cells = [_cell(parts, starts, a, b, lo, hi) for a, b in zip(bounds, bounds[1:], strict=False)]
+        cells = [_cell(parts, starts, a, b, lo, hi) for a, b in pairwise(bounds)]
         lines.append(f"{label:<{_LEFT}}" + _paint(cells, style))
     lines.append("")
     lines += _legend(parts, hi - lo, unit, style)
@@ -180,4 +181,3 @@ def _midnight(day: dt.date, zone: dt.tzinfo) -> int:
 
 def _micros(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
-

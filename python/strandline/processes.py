@@ -1,7 +1,7 @@
 """Worker processes: `strandline work`, several times, from one parent.
 
-The database is told to the children by their environment, never by their arguments, which everybody on the machine can
-read. A child of a parent that was killed ends by itself: the kernel tells it where it can (Linux), and it looks for its
+The database is told to the children as the parent was told: by their environment, or by a reference without a password,
+because everybody on the machine can read their arguments. A child of a parent that was killed ends by itself: the kernel tells it where it can (Linux), and it looks for its
 parent while it waits for work everywhere.
 """
 
@@ -24,22 +24,20 @@ _GRACE = 30.0
 
 
 class Processes:
-    """N children. Leaving the context asks those that still live to end (SIGINT: pages in hand are finished), then kills."""
+    """One child for each list of arguments. Leaving the context asks those that still live to end (SIGINT: pages in hand are finished), then kills."""
 
-    def __init__(self, count: int, arguments: Sequence[str], dsn: str, schema: str) -> None:
-        self._count = count
-        self._command = [sys.executable, "-m", "strandline", "work", *arguments]
-        self._environment = {
-            **os.environ,
-            "STRANDLINE_DSN": dsn,
-            "STRANDLINE_SCHEMA": schema,
-            PARENT: str(os.getpid()),
-        }
+    def __init__(self, arguments: Sequence[Sequence[str]]) -> None:
+        # One worker each, said aloud: the setting `workers` of the parent would make a child a parent, and so on.
+        self._commands = [[sys.executable, "-m", "strandline", "work", "--workers", "1", *words] for words in arguments]
+        self._environment = {**os.environ, PARENT: str(os.getpid())}
         self.children: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Processes:
-        for _ in range(self._count):
-            self.children.append(subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=self._environment))
+        for command in self._commands:
+            # What they did is in the ledger; the parent's stdout is for the parent's result.
+            self.children.append(
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=self._environment)
+            )
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -30,10 +30,13 @@ _RATE_SPAN = 5.0
 
 
 class Display(Protocol):
-    """Something that shows reports; `close` shows the last one, whatever the rate, and leaves the cursor on a new line."""
+    """Something that shows reports; `close` shows the last one, whatever the rate, and ends its line."""
 
-    def __call__(self, report: Report) -> None: ...
-    def close(self, report: Report | None = None) -> None: ...
+    def __call__(self, report: Report) -> None:
+        """Shows a report, or leaves it out where the last one was a moment ago."""
+
+    def close(self, report: Report | None = None) -> None:
+        """Shows this report, or the last one that was left out."""
 
 
 class Limited:
@@ -52,6 +55,7 @@ class Limited:
         self._skipped: Report | None = None
 
     def __call__(self, report: Report) -> None:
+        """Shows a report, or keeps it for `close` where the last one was a moment ago."""
         now = self._clock()
         if now < self._next:
             self._skipped = report
@@ -61,6 +65,7 @@ class Limited:
         self._show(report)
 
     def close(self, report: Report | None = None) -> None:
+        """Shows this report, or the last one that was left out."""
         last = report or self._skipped
         self._skipped = None
         if last is not None:
@@ -114,6 +119,7 @@ class Terminal:
         self._drawn = False
 
     def __call__(self, report: Report) -> None:
+        """Draws the line again."""
         style = render.Style.of(self._stream)
         text = line(report, self._rate.of(report.seconds, report.rows), style)
         self._stream.write(f"\r\x1b[2K{text}")
@@ -121,6 +127,7 @@ class Terminal:
         self._drawn = True
 
     def close(self) -> None:
+        """Leaves the line as it is and goes to the next."""
         if self._drawn:
             self._stream.write("\n")
             self._stream.flush()
@@ -135,6 +142,7 @@ class Plain:
         self._rate = _Rate()
 
     def __call__(self, report: Report) -> None:
+        """Writes a line."""
         rate = self._rate.of(report.seconds, report.rows)
         done = report.slices - report.pending
         text = (
@@ -155,6 +163,7 @@ class Notebook:
         self._handle: Any = None
 
     def __call__(self, report: Report) -> None:
+        """Shows the bar, or updates it."""
         rate = self._rate.of(report.seconds, report.rows)
         shown = _Rendered(report, line(report, rate, render.PLAIN))
         if self._handle is None:

@@ -19,9 +19,10 @@ LOCAL = "local:"
 
 
 def reference_of(provider: type) -> str:
-    """"package.module:Class", or "local:module:Class" for a class that other processes cannot import.
+    """ "package.module:Class", or "local:module:Class" for a class that other processes cannot import.
 
-    Local are classes of `__main__`, of a notebook, of a function, and those whose name in the module leads to another one.
+    Local are classes of `__main__`, of a notebook, of a function, and those whose name in the module leads to another
+    one.
     """
     name = f"{provider.__module__}:{provider.__qualname__}"
     return f"{LOCAL}{name}" if is_local(provider) else name
@@ -42,18 +43,23 @@ def load(reference: str) -> type[Provider]:
     if reference.startswith(LOCAL):
         name = reference[len(LOCAL) :]
         raise ConfigError(
-            f"{name} is known to the process that planned it only; move {name.rpartition(':')[2].rpartition('.')[2]} into a"
-            " module that workers can import, and plan again"
+            f"{name} is known to the process that planned it only; move {name.rpartition(':')[2].rpartition('.')[2]}"
+            " into a module that workers can import, and plan again"
         )
     place, colon, name = reference.partition(":")
     if not (place and colon and name):
-        raise ConfigError(f"{reference!r} does not name a provider: write package.module:Class, such as shop.feeds:Orders")
+        raise ConfigError(
+            f"{reference!r} does not name a provider: write package.module:Class, such as shop.feeds:Orders"
+        )
     module = _imported(place)
     found = _member(module, name)
     if found is None:
         raise ConfigError(f"the module {place} has no {name!r}; it has {_providers(module)}")
     if not _is_provider(found):
-        raise ConfigError(f"{reference} is the {type(found).__name__} {found!r:.80}, not a provider class; it has {_providers(module)}")
+        raise ConfigError(
+            f"{reference} is the {type(found).__name__} {found!r:.80}, not a provider class; it has"
+            f" {_providers(module)}"
+        )
     return cast("type[Provider]", found)
 
 
@@ -71,8 +77,8 @@ def _imported(place: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
             raise ConfigError(
-                f"there is no module {error.name!r} in the current directory or the installed packages; check the spelling,"
-                " install its package, or start the process where it lies"
+                f"there is no module {error.name!r} in the current directory or the installed packages; check the"
+                " spelling, install its package, or start the process where it lies"
             ) from error
         raise ConfigError(f"the module {place} cannot be imported: {error}; install what it needs") from error
     except Exception as error:

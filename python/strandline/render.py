@@ -21,7 +21,8 @@ WIDEST = 120
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 STATE_COLOURS = {
     "SUCCEEDED": "green", "COVERED": "green", "ok": "green",
-    "RUNNING": "yellow", "ACTIVE": "yellow", "PARTIAL": "yellow", "HELD": "yellow", "YIELDED": "yellow", "warn": "yellow",
+    "RUNNING": "yellow", "ACTIVE": "yellow", "PARTIAL": "yellow", "HELD": "yellow", "YIELDED": "yellow",
+    "warn": "yellow",
     "QUEUED": "blue", "PLANNED": "blue",
     "FAILED": "red", "LOST": "red", "fail": "red",
     "MISSING": "dim", "CANCELLED": "dim", "SUPERSEDED": "dim",
@@ -224,7 +225,7 @@ def clock(seconds: float) -> str:
 
 
 def moment(value: Any, zone: dt.tzinfo | None = None) -> str:
-    """A bound or a time as a person writes it: '2013-04-01' for midnight in `zone`, else '2013-04-01 06:30'; 'Z' in UTC."""
+    """A bound or a time as people write it: '2013-04-01' for a midnight in `zone`, '2013-04-01 06:30', 'Z' in UTC."""
     if value is None:
         return ""
     if not isinstance(value, dt.datetime):

@@ -16,8 +16,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Secret:
     """A reference, "env:NAME" or "file:PATH", that is stored and passed on in place of the value.
 
-    `get()` reads the value where and when it is used, so that it can be changed without touching what was planned. Raises
-    ConfigError for a literal value, because it would be written to the ledger and to every worker's command.
+    `get()` reads the value where and when it is used, so that it can be changed without touching what was planned.
+    Raises ConfigError for a literal value, because it would be written to the ledger and to every worker's command.
     """
 
     __slots__ = ("reference",)
@@ -27,19 +27,18 @@ class Secret:
     def __init__(self, reference: str | Secret) -> None:
         text = reference.reference if isinstance(reference, Secret) else reference
         if not isinstance(text, str):
-            raise ConfigError(f"a secret is given as a reference, 'env:NAME' or 'file:PATH', not as a {type(text).__name__}")
+            raise ConfigError(
+                f"a secret is given as a reference, 'env:NAME' or 'file:PATH', not as a {type(text).__name__}"
+            )
         kind, _, place = text.partition(":")
-        if kind == "env" and _NAME.fullmatch(place):
-            pass
-        elif kind == "file" and place and "\0" not in place:
-            pass
-        elif kind in ("env", "file"):
+        named = _NAME.fullmatch(place) if kind == "env" else place and "\0" not in place
+        if kind in ("env", "file") and not named:
             raise ConfigError(f"the reference {text!r} names nothing that can be read: write env:NAME or file:PATH")
-        else:
+        if kind not in ("env", "file"):
             # The text may be the secret: it is not repeated.
             raise ConfigError(
-                "a secret is given as a literal, which would be stored with the configuration; put it into an environment"
-                " variable or a file and give the reference: 'env:NAME' or 'file:PATH'"
+                "a secret is given as a literal, which would be stored with the configuration; put it into an"
+                " environment variable or a file and give the reference: 'env:NAME' or 'file:PATH'"
             )
         object.__setattr__(self, "reference", text)
 
@@ -49,7 +48,9 @@ class Secret:
         value = os.environ.get(place, "") if kind == "env" else self._read(place)
         if not value:
             where = f"the environment variable {place}" if kind == "env" else f"the file {place}"
-            raise ConfigError(f"{where} is not set or empty, and a secret is expected there; set it where this process runs")
+            raise ConfigError(
+                f"{where} is not set or empty, and a secret is expected there; set it where this process runs"
+            )
         hide(value)
         return value
 

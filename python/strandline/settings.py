@@ -140,17 +140,49 @@ def _level(value: Any) -> str:
 
 
 TABLE: tuple[Setting, ...] = (
-    Setting("dsn", "text", "", None, "The database: a libpq DSN or URI, env:NAME, file:PATH, embedded or embedded:DIR.", _optional_text),
+    Setting(
+        "dsn",
+        "text",
+        "",
+        None,
+        "The database: a libpq DSN or URI, env:NAME, file:PATH, embedded or embedded:DIR.",
+        _optional_text,
+    ),
     Setting("schema", "text", "", "strandline", "The schema that holds the ledger; one tenant is one schema.", _text),
     Setting("pool", "text", "", "default", "The pool that `work` and `drain` claim from when no plan is named.", _text),
-    Setting("workers", "int", "threads", 1, "Threads, or processes of `strandline work`, that work side by side.", _count),
-    Setting("lease", "duration", "", "60 s", "How long a run is held without renewal; after that another worker takes it over.", _duration),
+    Setting(
+        "workers", "int", "threads", 1, "Threads, or processes of `strandline work`, that work side by side.", _count
+    ),
+    Setting(
+        "lease",
+        "duration",
+        "",
+        "60 s",
+        "How long a run is held without renewal; after that another worker takes it over.",
+        _duration,
+    ),
     Setting("poll", "duration", "", "1 s", "How often a worker without work looks for some.", _duration),
-    Setting("page_records", "int", "records", 10_000, "A commit group closes at this many records; also the page size of a plain value.", _count),
+    Setting(
+        "page_records",
+        "int",
+        "records",
+        10_000,
+        "A commit group closes at this many records; also the page size of a plain value.",
+        _count,
+    ),
     Setting("page_bytes", "size", "bytes", "8 MiB", "A commit group closes at this many encoded bytes.", _size),
     Setting("page_seconds", "float", "seconds", 1, "A commit group closes when its first page is this old.", _seconds),
-    Setting("max_slices", "int", "slices", 1_000_000, "The most slices of one plan; what is left of the window is for the next.", _count),
-    Setting("progress", "bool", "", "auto", "Show progress: true, false, or auto (in notebooks and terminals).", _switch),
+    Setting(
+        "max_slices",
+        "int",
+        "slices",
+        1_000_000,
+        "The most slices of one plan; what is left of the window is for the next.",
+        _count,
+    ),
+    Setting(
+        "progress", "bool", "", "auto", "Show progress: true, false, or auto (in notebooks and terminals).", _switch
+    ),
     Setting("log_level", "text", "", "warning", "What the command line logs: debug, info, warning or error.", _level),
 )
 _BY_NAME = {row.name: row for row in TABLE}

@@ -88,7 +88,7 @@ def about(provider: Provider) -> About:
         reference=reference,
         local=local,
         source_digest=_digest(type(provider)),
-        config=provider.config(),
+        config=provider.config,
         labels=provider.labels,
         stream=stream,
         schema=attribute("schema"),

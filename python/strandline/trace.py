@@ -120,15 +120,14 @@ def find(ledger: Ledger, schema: str, table: str, key: tuple[Any, ...]) -> Trace
     Raises ConfigError for a key that does not fit the table, DataError for a row that is not there, that strandline did
     not write, or that several batches match.
     """
+    if ledger.describe_target(schema, table) is None:
+        raise ConfigError(f"there is no table {schema}.{table}; name it as it was given to into=")
     columns, values = _named(ledger, schema, table, key)
     shown = ", ".join(f"{column} = {value}" for column, value in zip(columns, values, strict=True))
     where = f"{schema}.{table} ({shown})"
-    if ledger.describe_target(schema, table) is None:
-        raise ConfigError(f"there is no table {schema}.{table}; name it as it was given to into=")
-    found = ledger.fetch("trace.row", schema, table, columns, values)[0]["batches"]
-    if not found:
-        raise DataError(f"no row of {where} was written by strandline; check the key's values")
-    batches = [int(text) for text in found.split()]
+    batches = ledger.batches_of(schema, table, columns, values)
+    if not batches:
+        raise DataError(f"there is no row {where}; check the key's values")
     if len(batches) > 1:
         raise DataError(f"{where} matches rows of {len(batches)} batches; give more columns: trace(table, {{column: value}})")
     rows = ledger.fetch("trace.batch", batches[0])

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from strandline.errors import ConfigError, DataError
 from strandline.page import Page, json_text
@@ -21,8 +21,9 @@ def walk(provider: Provider, context: Context, cursor: Any) -> Iterator[Page]:
     """The pages behind `cursor` (None: from the beginning), each with `done` told, fetched when they are asked for.
 
     `around` is entered before the first page and left when the walk ends, fails or is closed; what it yields is
-    context.client, unless the caller has set one. Whatever the provider raises passes through. Raises DataError for pages
-    that cannot be gone on from, for a token that does not advance on a page with rows, and for one that comes back.
+    context.client, unless the caller has set one. Whatever the provider raises passes through. Raises DataError for
+    pages that cannot be gone on from, for a token that does not advance on a page with rows, and for one that comes
+    back.
     """
     with _Loop() as loop, _client(provider, context, loop):
         road = _Road(provider.name, cursor)
@@ -45,7 +46,9 @@ def _results(
             result = loop.settled(provider.next(context, road.cursor))
         except StopIteration as error:
             # It would leave this generator as a RuntimeError that says nothing about its place.
-            raise ConfigError(f"{provider.name}.next() raised StopIteration; return None, or a page without a cursor") from error
+            raise ConfigError(
+                f"{provider.name}.next() raised StopIteration; return None, or a page without a cursor"
+            ) from error
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
             raise ConfigError(f"{provider.name}.next() is a generator; name it pages(), or return one page from it")
         yield result, False
@@ -72,16 +75,16 @@ def _pages(provider: Provider, context: Context, cursor: Any, loop: _Loop) -> It
                 close()
     else:
         raise ConfigError(
-            f"{provider.name}.pages() returned {type(found).__name__}; make it a generator that yields pages, or name it"
-            " next() if it returns one"
+            f"{provider.name}.pages() returned {type(found).__name__}; make it a generator that yields pages, or"
+            " name it next() if it returns one"
         )
 
 
 class _Road:
     """Where a walk has come from: turns results into pages and sees tokens that stand still or come back.
 
-    A token that comes back is found by Brent's method: one earlier token is kept, and replaced by the current one after 1,
-    2, 4, 8 ... pages. A circle is seen within three times its length, and memory does not grow with the walk.
+    A token that comes back is found by Brent's method: one earlier token is kept, and replaced by the current one after
+    1, 2, 4, 8 ... pages. A circle is seen within three times its length, and memory does not grow with the walk.
     """
 
     def __init__(self, name: str, cursor: Any) -> None:
@@ -116,7 +119,8 @@ class _Road:
         if token == self._kept:
             self._refuse(
                 self._kept_number,
-                f"ends at the cursor {token:.200}, where {_place(self._kept_number)} ended: the source goes in a circle",
+                f"ends at the cursor {token:.200}, where {_place(self._kept_number)} ended: the source goes in a"
+                " circle",
             )
         self._steps += 1
         if self._steps == self._power:
@@ -125,8 +129,8 @@ class _Road:
 
     def _refuse(self, before: int, complaint: str) -> None:
         raise DataError(
-            f"{self._name}: page {self._number} {complaint}; the same rows would come for ever. Give the cursor *behind*"
-            " each page, and none on the last one",
+            f"{self._name}: page {self._number} {complaint}; the same rows would come for ever. Give the cursor"
+            " *behind* each page, and none on the last one",
             {"page": self._number, "before": before},
         )
 
@@ -157,13 +161,13 @@ class _Loop:
             if asyncio._get_running_loop() is not None:
                 _drop(value)
                 raise ConfigError(
-                    "this provider is async and an event loop runs on this thread already (as in a notebook); read it on"
-                    " another one: await asyncio.to_thread(list, provider.read(...))"
+                    "this provider is async and an event loop runs on this thread already (as in a notebook); read"
+                    " it on another one: await asyncio.to_thread(list, provider.read(...))"
                 )
             self._runner = asyncio.Runner()
         return self._runner.run(_awaited(value))
 
-    def __enter__(self) -> _Loop:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -215,8 +219,8 @@ def _around(provider: Provider, context: Context, loop: _Loop) -> contextlib.Abs
     if inspect.iscoroutine(made):
         made.close()
     raise ConfigError(
-        f"{provider.name}.around() returned {type(made).__name__}; make it a generator that yields the client once, or return"
-        " a context manager"
+        f"{provider.name}.around() returned {type(made).__name__}; make it a generator that yields the client once,"
+        " or return a context manager"
     )
 
 

@@ -157,7 +157,8 @@ class Window:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Window never changes; make another instead of setting {name!r}")
 
-    __delattr__ = __setattr__  # type: ignore[assignment] # called without a value, and refused all the same
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Window never changes; {name!r} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Window.from_bounds, (self._lo, self._hi, self.cursor_type, self.time_zone)

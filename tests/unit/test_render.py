@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from strandline import progress, render
 from strandline.coverage import Coverage, Part
 from strandline.picture import picture

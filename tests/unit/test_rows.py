@@ -25,13 +25,15 @@ from strandline.schema import Schema
 
 NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
 AWARE = dt.datetime(2013, 3, 10, 3, 0, 0, 1, tzinfo=NEW_YORK)
+LOCAL = dt.datetime.fromisoformat("2013-01-01")
+LAST = dt.datetime.fromisoformat("9999-12-31T23:59:59.999999")
 KEY = uuid.UUID("12345678-1234-5678-1234-567812345678")
 
 
 def encoded(sql_type: str, value: Any, *, parse: bool = False) -> Any:
     page, unknown = _core.Encoder([("c", sql_type, False)], ["c"] if parse else ()).encode([(value,)])
     assert not unknown
-    return values(page.copy_stream(1, 2), [sql_type.split("(")[0]])[0][0]
+    return values(page.copy_stream(1, 2), [sql_type])[0][0]
 
 
 @pytest.mark.parametrize(
@@ -58,14 +60,16 @@ def encoded(sql_type: str, value: Any, *, parse: bool = False) -> Any:
         ("bytea", memoryview(b"ab"), b"ab"),
         ("date", dt.date(1, 1, 1), dt.date(1, 1, 1)),
         ("time without time zone", dt.time(23, 59, 59, 999999), dt.time(23, 59, 59, 999999)),
-        ("timestamp without time zone", dt.datetime(9999, 12, 31, 23), dt.datetime(9999, 12, 31, 23)),
+        ("timestamp without time zone", LAST, LAST),
         ("timestamp with time zone", AWARE, AWARE.astimezone(dt.UTC)),
         ("uuid", KEY, KEY),
-        ("jsonb", {"a": [1, 2.5, None, True, "x", Decimal("1.10")]}, {"a": [1, Decimal("2.5"), None, True, "x", Decimal("1.10")]}),
+        ("jsonb", {"a": [1, 2.5, None, True]}, {"a": [1, Decimal("2.5"), None, True]}),
+        ("jsonb", [(), "x", Decimal("1.10")], [[], "x", Decimal("1.10")]),
         ("json", [], []),
         ("jsonb", "text", "text"),
         ("jsonb", {}, {}),
-        ("jsonb", {"at": AWARE, "day": dt.date(2013, 1, 2), "id": KEY}, {"at": "2013-03-10T07:00:00.000001Z", "day": "2013-01-02", "id": str(KEY)}),
+        ("jsonb", [AWARE, dt.date(2013, 1, 2)], ["2013-03-10T07:00:00.000001Z", "2013-01-02"]),
+        ("jsonb", {"id": KEY, "at": LOCAL}, {"id": str(KEY), "at": "2013-01-01T00:00:00"}),
         ("bigint", None, None),
     ],
 )  # fmt: skip
@@ -81,10 +85,10 @@ def test_values_become_fields(sql_type: str, value: Any, stored: Any) -> None:
     ("sql_type", "text", "stored"),
     [
         ("timestamp with time zone", "2013-01-01T05:00:00Z", dt.datetime(2013, 1, 1, 5, tzinfo=dt.UTC)),
-        ("timestamp with time zone", "2013-01-01 00:00:00.5-05:00", dt.datetime(2013, 1, 1, 5, 0, 0, 500000, tzinfo=dt.UTC)),
+        ("timestamp with time zone", "2013-01-01 00:00:00.5-05:00", dt.datetime(2013, 1, 1, 5, 0, 0, 500_000, dt.UTC)),
         ("timestamp with time zone", "2013-01-01t00:00+0530", dt.datetime(2012, 12, 31, 18, 30, tzinfo=dt.UTC)),
         ("timestamp with time zone", "2016-12-31T23:59:60.0000000z", dt.datetime(2017, 1, 1, tzinfo=dt.UTC)),
-        ("timestamp without time zone", "2013-01-01T24:00", dt.datetime(2013, 1, 2)),
+        ("timestamp without time zone", "2013-01-01T24:00", LOCAL + dt.timedelta(days=1)),
         ("date", "2012-02-29", dt.date(2012, 2, 29)),
         ("time without time zone", "05:06", dt.time(5, 6)),
         ("numeric", "-12.50", Decimal("-12.50")),
@@ -122,10 +126,10 @@ def test_declared_columns_read_text(sql_type: str, text: str, stored: Any) -> No
         ("varchar(2)", "äää", "3 characters, the column allows 2"),
         ("bytea", "x", r"encode\(\)"),
         ("bytea", memoryview(b"abcd")[::2], "not contiguous"),
-        ("date", dt.datetime(2013, 1, 1), r"\.date\(\)"),
+        ("date", LOCAL, r"\.date\(\)"),
         ("time", dt.time(1, tzinfo=dt.UTC), "drop the tzinfo"),
         ("timestamp", AWARE, "declare the column timestamptz"),
-        ("timestamptz", dt.datetime(2013, 1, 1), "without a zone"),
+        ("timestamptz", LOCAL, "without a zone"),
         ("timestamptz", dt.date(2013, 1, 1), "a date does not fit"),
         ("uuid", KEY.int, "an int does not fit uuid"),
         ("jsonb", {"a": math.nan}, "NaN"),
@@ -288,7 +292,7 @@ def test_a_stream_is_cut_into_pieces_without_loss() -> None:
 def test_inference_from_types_alone() -> None:
     page = {
         "flag": True, "whole": 1, "big": 2**63, "real": 1.5, "exact": Decimal(1), "name": "2013-01-01", "data": b"x",
-        "at": AWARE, "local": dt.datetime(2013, 1, 1), "day": dt.date(2013, 1, 1), "clock": dt.time(1), "key": KEY,
+        "at": AWARE, "local": LOCAL, "day": dt.date(2013, 1, 1), "clock": dt.time(1), "key": KEY,
         "tags": [1], "nest": {}, "nothing": None, "mixed": 1, "money": 1,
     }  # fmt: skip
     second = {"mixed": 0.5, "money": Decimal("0.1"), "big": 1, "late": "x"}
@@ -368,7 +372,12 @@ def test_an_explicit_contract_beats_the_models() -> None:
 
 
 def test_the_targets_types_are_what_is_written() -> None:
-    known = [("id", "integer", True), ("name", "character varying(3)", False), ("_sl_batch", "bigint", False), ("tsv", "tsvector", False)]  # fmt: skip
+    known = [
+        ("id", "integer", True),
+        ("name", "character varying(3)", False),
+        ("_sl_batch", "bigint", False),
+        ("tsv", "tsvector", False),
+    ]
     encoder = RowEncoder(known=known)
     assert values(encoder.encode([{"id": 1, "name": "abc"}]).copy_stream(1, 1), ["integer", "text"]) == [(1, "abc")]
     assert encoder.columns == [("id", "integer", False), ("name", "character varying(3)", False)]
@@ -378,7 +387,7 @@ def test_the_targets_types_are_what_is_written() -> None:
         declared.encode([(2**40, "x")])
     with pytest.raises(Conflict, match='"id" is declared text, and the target has integer'):
         RowEncoder(Schema.declare({"id": "text"}), known)
-    with pytest.raises(ConfigError, match='"tsv".*tsvector'):
+    with pytest.raises(ConfigError, match=r'"tsv".*tsvector'):
         encoder.encode([{"tsv": "x"}])
 
 
@@ -389,7 +398,7 @@ def test_key_columns_must_be_there() -> None:
         RowEncoder(primary_key=("id",)).encode([{"a": 1}], 1)
     assert raised.value.context == {"page": 1, "row": 0, "column": "id"}
     for bad in ({"id": None, "a": 1}, {"a": 1}):
-        with pytest.raises(DataError, match='row 1, column "id"'):
+        with pytest.raises(DataError, match=r'row 1, column "id"'):
             RowEncoder(primary_key=("id",)).encode([{"id": 1, "a": 1}, bad])
     with pytest.raises(ConfigError, match="'key' is not in the schema"):
         RowEncoder(Schema.declare({"id": "bigint"}), primary_key=("key",))

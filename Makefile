@@ -104,8 +104,8 @@ sanitize: setup
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
 	  "$$($(ASAN)/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/strandline-tools.pth"
 	$(ASAN)/venv/bin/python -m pip install -q --no-build-isolation --no-deps --force-reinstall . \
-	  -C build-dir=$(ASAN)/build -C cmake.build-type=RelWithDebInfo \
-	  -C cmake.define.STRANDLINE_SANITIZE=address,undefined -C cmake.define.STRANDLINE_TESTS=ON
+	  --config-settings=build-dir=$(ASAN)/build --config-settings=cmake.build-type=RelWithDebInfo \
+	  --config-settings=cmake.define.STRANDLINE_SANITIZE=address,undefined --config-settings=cmake.define.STRANDLINE_TESTS=ON
 	cd $(ASAN)/build && ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 ctest --output-on-failure
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so) $$(g++ -print-file-name=libstdc++.so.6)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \

@@ -58,7 +58,9 @@ py::list to_points(const std::vector<Interval>& slices) {
   return points;
 }
 
-core::Strategy to_strategy(const std::optional<std::string>& spec) { return core::parse_strategy(spec.value_or("null")); }
+core::Strategy to_strategy(const std::optional<std::string>& spec) {
+  return core::parse_strategy(spec.value_or("null"));
+}
 
 core::Order to_order(const std::string& order) {
   if (order == "oldest") return core::Order::Oldest;
@@ -68,7 +70,8 @@ core::Order to_order(const std::string& order) {
 }
 
 const char* unit_text(core::Unit unit) {
-  constexpr const char* kNames[] = {"microsecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"};
+  constexpr const char* kNames[] = {"microsecond", "second", "minute",  "hour", "day",
+                                    "week",        "month",  "quarter", "year"};
   return kNames[static_cast<std::size_t>(unit)];
 }
 
@@ -100,7 +103,8 @@ void register_durations(py::module_& module) {
         result["text"] = core::step_text(step);
         return result;
       },
-      py::arg("text"), "A duration as {unit, count, text}; text is its canonical spelling. ConfigError lists the units.");
+      py::arg("text"),
+      "A duration as {unit, count, text}; text is its canonical spelling. ConfigError lists the units.");
   module.def("duration_us", &core::duration_microseconds, py::arg("text"),
              "The length of a duration in microseconds; a day is 24 h. ConfigError for months, quarters and years.");
 }
@@ -165,7 +169,8 @@ void register_strategies(py::module_& module) {
       [](const std::optional<std::string>& spec, const std::string& zone, std::int64_t lo, std::int64_t hi,
          std::optional<std::size_t> limit, const std::string& order) {
         std::vector<Interval> slices;
-        core::cut(to_strategy(spec), Zone::locate(zone), {lo, hi}, limit.value_or(core::kNoLimit), to_order(order), slices);
+        core::cut(to_strategy(spec), Zone::locate(zone), {lo, hi}, limit.value_or(core::kNoLimit), to_order(order),
+                  slices);
         return to_points(slices);
       },
       py::arg("spec"), py::arg("time_zone"), py::arg("lo"), py::arg("hi"), py::arg("limit") = py::none(),
@@ -180,9 +185,9 @@ void register_strategies(py::module_& module) {
       py::arg("points"), py::arg("lo"), py::arg("hi"), "[lo, hi) cut at the given points that lie inside.");
   module.def(
       "bisect",
-      [](std::int64_t lo, std::int64_t hi, std::int64_t max_records, const py::function& estimate, const std::string& type,
-         const std::variant<std::monostate, std::int64_t, std::string>& min_step, std::optional<std::size_t> limit,
-         const std::string& order) {
+      [](std::int64_t lo, std::int64_t hi, std::int64_t max_records, const py::function& estimate,
+         const std::string& type, const std::variant<std::monostate, std::int64_t, std::string>& min_step,
+         std::optional<std::size_t> limit, const std::string& order) {
         core::Strategy strategy;
         strategy.kind = core::StrategyKind::Budget;
         strategy.max_records = max_records;
@@ -233,9 +238,9 @@ void register_intervals(py::module_& module) {
       [](Set intervals, std::int64_t lo, std::int64_t hi) { return core::contains(to_intervals(intervals), {lo, hi}); },
       py::arg("intervals"), py::arg("lo"), py::arg("hi"), "Whether every point of [lo, hi) is in the set.");
   module.def(
-      "watermark",
-      [](Set intervals, std::int64_t origin) { return core::watermark(to_intervals(intervals), origin); },
-      py::arg("intervals"), py::arg("origin"), "The end of the contiguous covered stretch that reaches from the origin.");
+      "watermark", [](Set intervals, std::int64_t origin) { return core::watermark(to_intervals(intervals), origin); },
+      py::arg("intervals"), py::arg("origin"),
+      "The end of the contiguous covered stretch that reaches from the origin.");
 }
 
 }  // namespace

@@ -215,9 +215,12 @@ void Grid::seek(std::int64_t instant) {
 std::int64_t Grid::block_of(std::int64_t local) const {
   const std::int64_t day = day_of(local);
   switch (unit_) {
-    case Unit::Month: return floor_div(month_of(day), count_);
-    case Unit::Week: return floor_div(day - 4, 7 * count_);  // 1970-01-05, day 4, was a Monday
-    default: return floor_div(day, count_);
+    case Unit::Month:
+      return floor_div(month_of(day), count_);
+    case Unit::Week:
+      return floor_div(day - 4, 7 * count_);  // 1970-01-05, day 4, was a Monday
+    default:
+      return floor_div(day, count_);
   }
 }
 

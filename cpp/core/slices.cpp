@@ -110,7 +110,9 @@ std::size_t cut(const Strategy& strategy, const Zone& zone, Interval missing, st
   if (missing.empty() || limit == 0) return 0;
   switch (strategy.kind) {
     case StrategyKind::Single:
-    case StrategyKind::Cursor: out.push_back(missing); return 1;
+    case StrategyKind::Cursor:
+      out.push_back(missing);
+      return 1;
     case StrategyKind::Time:
     case StrategyKind::Date: {
       Grid grid{zone, strategy.step};
@@ -121,7 +123,8 @@ std::size_t cut(const Strategy& strategy, const Zone& zone, Interval missing, st
       return cut_along(multiples, missing, limit, order, out);
     }
     case StrategyKind::Budget:
-    case StrategyKind::Custom: break;
+    case StrategyKind::Custom:
+      break;
   }
   throw Error(ErrorCode::Error, std::string{"slices of the strategy "} + strategy_code(strategy.kind) +
                                     " come from the provider; bisect() or check_slices() has to be called for them.");
@@ -156,7 +159,8 @@ std::size_t bisect(const Strategy& strategy, CursorType cursor_type, Interval mi
   while (!pieces.empty() && out.size() - before < limit) {
     const Piece piece = pieces.back();
     pieces.pop_back();
-    const auto point = piece.records > strategy.max_records ? middle(strategy, cursor_type, piece.interval) : std::nullopt;
+    const auto point =
+        piece.records > strategy.max_records ? middle(strategy, cursor_type, piece.interval) : std::nullopt;
     if (!point) {
       out.push_back(piece.interval);
       continue;
@@ -168,10 +172,11 @@ std::size_t bisect(const Strategy& strategy, CursorType cursor_type, Interval mi
     const bool unmoved = left.records >= piece.records && right.records >= piece.records;
     left.unmoved = right.unmoved = unmoved ? piece.unmoved + 1 : 0;
     if (left.unmoved == kMostUnmoved) {
-      throw Error(ErrorCode::DataError, "estimate() returned " + std::to_string(piece.records) + " records for " +
-                                            between(piece.interval, cursor_type) +
-                                            " and no less for either half of it, nor for any window around it. It has to "
-                                            "count the records of the window that it is given.");
+      throw Error(ErrorCode::DataError,
+                  "estimate() returned " + std::to_string(piece.records) + " records for " +
+                      between(piece.interval, cursor_type) +
+                      " and no less for either half of it, nor for any window around it. It has to "
+                      "count the records of the window that it is given.");
     }
     const bool oldest = order == Order::Oldest;
     pieces.push_back(oldest ? right : left);
@@ -183,9 +188,9 @@ std::size_t bisect(const Strategy& strategy, CursorType cursor_type, Interval mi
 
 void check_slices(const std::vector<Interval>& slices, Interval window, CursorType cursor_type) {
   const auto refuse = [&](std::size_t number, const std::string& problem) {
-    const std::string which = number < slices.size()
-                                  ? "slice " + std::to_string(number) + " (" + between(slices[number], cursor_type) + ")"
-                                  : "the end";
+    const std::string which =
+        number < slices.size() ? "slice " + std::to_string(number) + " (" + between(slices[number], cursor_type) + ")"
+                               : "the end";
     throw Error(ErrorCode::DataError, "slices() returned a wrong list: " + which + ' ' + problem + ". The slices of " +
                                           between(window, cursor_type) +
                                           " have to be ascending, half-open, disjoint and together the whole window.");
@@ -194,8 +199,8 @@ void check_slices(const std::vector<Interval>& slices, Interval window, CursorTy
   for (std::size_t i = 0; i < slices.size(); ++i) {
     if (slices[i].empty()) refuse(i, slices[i].lo == slices[i].hi ? "is empty" : "is reversed");
     if (slices[i].lo != reached) {
-      const std::string place = (i == 0 ? "the window's start " : "the end of the one before ") +
-                                bound_text(reached, cursor_type);
+      const std::string place =
+          (i == 0 ? "the window's start " : "the end of the one before ") + bound_text(reached, cursor_type);
       refuse(i, (slices[i].lo < reached ? "begins before " : "leaves a gap after ") + place);
     }
     if (slices[i].hi > window.hi) refuse(i, "ends after the window");
@@ -225,7 +230,9 @@ void append_slice_spec(std::string& out, CursorType cursor_type, std::int64_t lo
       append_integer(out, lo);
       out += '}';
       return;
-    case CursorType::Snapshot: out += "{}"; return;
+    case CursorType::Snapshot:
+      out += "{}";
+      return;
   }
 }
 

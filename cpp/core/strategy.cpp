@@ -110,9 +110,12 @@ Strategy from_object(const Json& object) {
       break;
     case StrategyKind::Date:
       strategy.step = step_of(required(object, "step", found), "step");
-      if (strategy.step.unit < Unit::Day) refuse("DATE has the step " + shown(object["step"]) + ", which is no whole days");
+      if (strategy.step.unit < Unit::Day)
+        refuse("DATE has the step " + shown(object["step"]) + ", which is no whole days");
       break;
-    case StrategyKind::Id: strategy.ids = count_of(required(object, "step", found), "step"); break;
+    case StrategyKind::Id:
+      strategy.ids = count_of(required(object, "step", found), "step");
+      break;
     case StrategyKind::Budget:
       strategy.max_records = count_of(required(object, "max_records", found), "max_records");
       if (const auto least = object.find("min_step"); least != object.end() && !least->is_null()) {
@@ -126,7 +129,8 @@ Strategy from_object(const Json& object) {
       break;
     case StrategyKind::Single:
     case StrategyKind::Cursor:
-    case StrategyKind::Custom: break;
+    case StrategyKind::Custom:
+      break;
   }
   return strategy;
 }
@@ -155,7 +159,8 @@ std::string strategy_json(const Strategy& strategy) {
     case StrategyKind::Time:
     case StrategyKind::Date:
       return "{\"step\":\"" + step_text(strategy.step) + "\"," + code + (strategy.whole ? R"(,"whole":true})" : "}");
-    case StrategyKind::Id: return "{\"step\":" + std::to_string(strategy.ids) + ',' + code + '}';
+    case StrategyKind::Id:
+      return "{\"step\":" + std::to_string(strategy.ids) + ',' + code + '}';
     case StrategyKind::Budget: {
       std::string text = "{\"max_records\":" + std::to_string(strategy.max_records);
       if (strategy.min_step) text += ",\"min_step\":\"" + step_text(*strategy.min_step) + '"';
@@ -164,7 +169,8 @@ std::string strategy_json(const Strategy& strategy) {
     }
     case StrategyKind::Single:
     case StrategyKind::Cursor:
-    case StrategyKind::Custom: break;
+    case StrategyKind::Custom:
+      break;
   }
   return '{' + code + '}';
 }
@@ -178,7 +184,8 @@ void check_strategy(const Strategy& strategy, CursorType cursor_type) {
   std::string_view wanted;
   switch (cursor_type) {
     case CursorType::Time:
-      if (!fits({StrategyKind::Single, StrategyKind::Time, StrategyKind::Date, StrategyKind::Budget, StrategyKind::Custom})) {
+      if (!fits({StrategyKind::Single, StrategyKind::Time, StrategyKind::Date, StrategyKind::Budget,
+                 StrategyKind::Custom})) {
         wanted = "a duration such as \"1 week\", TIME, DATE, BUDGET, CUSTOM or none";
       } else if (strategy.min_ids != 0) {
         wanted = "BUDGET with a duration as min_step, such as \"1 minute\"";

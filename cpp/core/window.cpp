@@ -73,8 +73,8 @@ class Parser {
       : whole_{whole}, zone_{&zone}, now_{now}, type_{type}, what_{what} {}
 
   [[noreturn]] void refuse(const std::string& problem) const {
-    throw Error(ErrorCode::ConfigError, "the " + std::string{what_} + ' ' + quote(whole_) + " is not understood: " + problem +
-                                            '.' + (type_ == CursorType::Id ? kIdExamples : kTimeExamples));
+    throw Error(ErrorCode::ConfigError, "the " + std::string{what_} + ' ' + quote(whole_) + " is not understood: " +
+                                            problem + '.' + (type_ == CursorType::Id ? kIdExamples : kTimeExamples));
   }
 
   [[nodiscard]] std::int64_t bound(std::string_view text) const {
@@ -102,10 +102,12 @@ class Parser {
     }
     if (is_duration(text)) {
       const Step from_now = step(text);
-      if (from_now.count > 0) refuse("it would begin in the future; a window that ends now begins at a negative duration");
+      if (from_now.count > 0)
+        refuse("it would begin in the future; a window that ends now begins at a negative duration");
       return {shift(now_, from_now, *zone_), std::nullopt};
     }
-    if (const std::optional<CalendarUnit> unit = calendar_unit(text)) return {midnight(unit->first), midnight(unit->last)};
+    if (const std::optional<CalendarUnit> unit = calendar_unit(text))
+      return {midnight(unit->first), midnight(unit->last)};
     static_cast<void>(instant(text));
     refuse("it is one instant, not a window; write \"" + std::string{text} + "/\" for everything from there on");
   }
@@ -118,7 +120,9 @@ class Parser {
   }
 
   // Only with a sign: "7 days" without one could be meant either way.
-  static bool is_duration(std::string_view text) { return !text.empty() && (text.front() == '-' || text.front() == '+'); }
+  static bool is_duration(std::string_view text) {
+    return !text.empty() && (text.front() == '-' || text.front() == '+');
+  }
 
   [[nodiscard]] Step step(std::string_view text) const {
     try {
@@ -139,7 +143,9 @@ class Parser {
     return value;
   }
 
-  [[nodiscard]] std::int64_t midnight(std::int64_t day) const { return in_range(zone_->from_local(day * kMicrosecondsPerDay)); }
+  [[nodiscard]] std::int64_t midnight(std::int64_t day) const {
+    return in_range(zone_->from_local(day * kMicrosecondsPerDay));
+  }
 
   [[nodiscard]] std::int64_t in_range(std::int64_t instant) const {
     if (instant < kMinInstant || instant > kMaxInstant) refuse("it leaves the years 1 to 9999 (in UTC)");
@@ -264,10 +270,10 @@ constexpr std::array<const char*, 4> kCursorTypes{"time", "id", "token", "snapsh
 
 void check_has_window(CursorType type) {
   if (type == CursorType::Time || type == CursorType::Id) return;
-  throw Error(ErrorCode::ConfigError, std::string{"a provider with cursor_type \""} + cursor_type_text(type) +
-                                          "\" has no window: it " +
-                                          (type == CursorType::Token ? "goes on at its last token" : "lists everything") +
-                                          ". Leave the window out.");
+  throw Error(ErrorCode::ConfigError,
+              std::string{"a provider with cursor_type \""} + cursor_type_text(type) + "\" has no window: it " +
+                  (type == CursorType::Token ? "goes on at its last token" : "lists everything") +
+                  ". Leave the window out.");
 }
 
 }  // namespace
@@ -306,12 +312,22 @@ std::int64_t shift(std::int64_t now, const Step& step, const Zone& zone) {
     case Unit::Microsecond:
     case Unit::Second:
     case Unit::Minute:
-    case Unit::Hour: moved = now + fixed_microseconds(step); break;
+    case Unit::Hour:
+      moved = now + fixed_microseconds(step);
+      break;
     case Unit::Day:
-    case Unit::Week: moved = zone.from_local(zone.to_local(now) + fixed_microseconds(step)); break;
-    case Unit::Month: moved = zone.from_local(add_months(zone.to_local(now), step.count)); break;
-    case Unit::Quarter: moved = zone.from_local(add_months(zone.to_local(now), step.count * 3)); break;
-    case Unit::Year: moved = zone.from_local(add_months(zone.to_local(now), step.count * 12)); break;
+    case Unit::Week:
+      moved = zone.from_local(zone.to_local(now) + fixed_microseconds(step));
+      break;
+    case Unit::Month:
+      moved = zone.from_local(add_months(zone.to_local(now), step.count));
+      break;
+    case Unit::Quarter:
+      moved = zone.from_local(add_months(zone.to_local(now), step.count * 3));
+      break;
+    case Unit::Year:
+      moved = zone.from_local(add_months(zone.to_local(now), step.count * 12));
+      break;
   }
   if (moved < kMinInstant || moved > kMaxInstant) {
     throw Error(ErrorCode::ConfigError, "\"" + step_text(step) + "\" from now leaves the years 1 to 9999.");

@@ -15,7 +15,7 @@ namespace strandline::core {
 // token's positions, Snapshot nothing (the source is listed whole).
 enum class CursorType { Time, Id, Token, Snapshot };
 
-[[nodiscard]] CursorType parse_cursor_type(std::string_view text);  // "time" | "id" | "token" | "snapshot", any case
+[[nodiscard]] CursorType parse_cursor_type(std::string_view text);     // "time" | "id" | "token" | "snapshot", any case
 [[nodiscard]] const char* cursor_type_text(CursorType type) noexcept;  // lower case
 
 // Half-open; a side without a value is open, for the caller to fill from watermark, origin or now.
@@ -29,7 +29,8 @@ struct Window {
 
 // One bound: an ISO date or datetime (without an offset it is in `zone`), a signed duration from now ("-7 days"), a
 // calendar unit (its beginning), or an integer for Id.
-[[nodiscard]] std::int64_t parse_bound(std::string_view text, const Zone& zone, std::int64_t now, CursorType cursor_type);
+[[nodiscard]] std::int64_t parse_bound(std::string_view text, const Zone& zone, std::int64_t now,
+                                       CursorType cursor_type);
 
 // `now` moved by a step: fixed units by elapsed time, day and longer by the calendar of the zone (the same wall clock; the
 // 31st becomes the last day of a shorter month).

@@ -50,7 +50,7 @@ def _attempt(subject: str, check: Callable[[Any], Iterator[Finding]], ledger: Le
     try:
         return list(check(ledger))
     except Error as error:
-        return [Finding("fail", subject, str(error), "see the server's log")]
+        return [Finding("fail", subject, str(error))]
 
 
 def _server(ledger: Ledger) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import strandline
 from strandline import _core, presence, request
 from strandline.errors import ConfigError
 from strandline.job import Jobs
@@ -62,7 +63,7 @@ class Ingestion:
             # Known before its tasks are, so that no reaper takes them for orphans.
             host, pid, _ = presence.process_name().rsplit(":", 2)
             self._ledger.register_worker(
-                presence.process_name(), host, int(pid), _core.versions()["strandline"], [presence.local_pool()]
+                presence.process_name(), host, int(pid), strandline.__version__, [presence.local_pool()]
             )
         wanted["dry_run"] = dry_run
         result = self._ledger.plan(wanted)

@@ -88,11 +88,17 @@ class _Rate:
         return max(rows - before, 0) / (seconds - then)
 
 
+def _slices(report: Report) -> tuple[int, int]:
+    """How many slices are over, of how many: with those of other plans that this ingestion waits for."""
+    done = report.succeeded + report.failed
+    return done, done + report.pending
+
+
 def line(report: Report, rate: float, style: render.Style) -> str:
     """One line of progress, at most `style.width` columns: bar, slices, rows, rows a second, elapsed, what failed."""
-    done = report.slices - report.pending
+    done, total = _slices(report)
     parts = [
-        f"{render.number(done)}/{render.plural(report.slices, 'slice')}",
+        f"{render.number(done)}/{render.plural(total, 'slice')}",
         render.plural(report.rows, "row"),
         f"{render.number(round(rate))}/s",
         render.clock(report.seconds),
@@ -105,7 +111,7 @@ def line(report: Report, rate: float, style: render.Style) -> str:
     room = style.width - 1 - len(text) - 2
     if room < 8:
         return render.shorten(text, style.width - 1, style)
-    share = done / report.slices if report.slices else 1.0
+    share = done / total if total else 1.0
     shown = render.bar(share, min(room, 28), style) + "  " + text
     return shown.replace(parts[4], style.paint(parts[4], "red")) if report.failed else shown
 
@@ -144,9 +150,9 @@ class Plain:
     def __call__(self, report: Report) -> None:
         """Writes a line."""
         rate = self._rate.of(report.seconds, report.rows)
-        done = report.slices - report.pending
+        done, total = _slices(report)
         text = (
-            f"{render.number(done)} of {render.plural(report.slices, 'slice')}, {render.plural(report.rows, 'row')}, "
+            f"{render.number(done)} of {render.plural(total, 'slice')}, {render.plural(report.rows, 'row')}, "
             f"{render.number(round(rate))} rows/s, {render.duration(report.seconds)}"
         )
         if report.failed:
@@ -179,10 +185,10 @@ class _Rendered:
 
     def __init__(self, report: Report, text: str) -> None:
         self._text = text
-        done = report.slices - report.pending
+        done, total = _slices(report)
         caption = html.escape(text.split("  ", 1)[-1])
         self._html = (
-            f'<div style="font-family:monospace"><progress value="{done}" max="{max(report.slices, 1)}" '
+            f'<div style="font-family:monospace"><progress value="{done}" max="{max(total, 1)}" '
             f'style="width:16em;vertical-align:middle"></progress> {caption}</div>'
         )
 

@@ -62,7 +62,10 @@ class Window:
     def from_bounds(cls, lo: int, hi: int, cursor_type: str = "time", time_zone: str = "UTC") -> Window:
         """A window of the core's bounds: microseconds since 1970-01-01T00:00Z for time, else ids or ordinals."""
         window = cls.__new__(cls)
-        window._set(lo, hi, _core.zone(time_zone) if cursor_type.lower() == "time" else None)
+        if cursor_type.lower() == "time":
+            window._set(_in_years(lo, "start"), _in_years(hi, "stop"), _core.zone(time_zone))
+        else:
+            window._set(lo, hi, None)
         return window
 
     @property
@@ -192,11 +195,15 @@ def resolve(window: object, *, cursor_type: str, time_zone: str, now: int) -> tu
         return _core.parse_window(window, time_zone, now, cursor_type)
     if isinstance(window, Window):
         if window.cursor_type != cursor_type:
-            raise ConfigError(f"{window!r} is a window of {window.cursor_type}, the provider's cursor_type is {cursor_type!r}.")
+            raise ConfigError(
+                f"{window!r} is a window of {window.cursor_type}, the provider's cursor_type is {cursor_type!r}."
+            )
         return window.bounds
     if isinstance(window, (tuple, list)):
         if len(window) != 2:
-            raise ConfigError(f"the window {window!r} has {len(window)} parts. Give (start, stop); None is an open side.")
+            raise ConfigError(
+                f"the window {window!r} has {len(window)} parts. Give (start, stop); None is an open side."
+            )
         lo = _bound(window[0], "start", cursor_type, time_zone, now)
         hi = _bound(window[1], "stop", cursor_type, time_zone, now)
         if lo is not None and hi is not None:
@@ -208,7 +215,11 @@ def resolve(window: object, *, cursor_type: str, time_zone: str, now: int) -> tu
         return now + window // _MICROSECOND, None
     raise ConfigError(
         f'the window {window!r} is not understood. Give (start, stop), where None is an open side, or "start/stop"'
-        + (', or "2013", "2013-Q2", "2013-05-01", a date, "-7 days/".' if cursor_type == "time" else '; bounds are ints.')
+        + (
+            ', or "2013", "2013-Q2", "2013-05-01", a date, "-7 days/".'
+            if cursor_type == "time"
+            else "; bounds are ints."
+        )
     )
 
 
@@ -241,7 +252,9 @@ def _is_id(value: object) -> bool:
 def _check_order(lo: int, hi: int, cursor_type: str, where: str) -> None:
     if lo > hi:
         start, stop = (_core.rfc3339(lo), _core.rfc3339(hi)) if cursor_type == "time" else (lo, hi)
-        raise ConfigError(f"{where} is reversed: it starts at {start} and stops before, at {stop}. Write the earlier bound first.")
+        raise ConfigError(
+            f"{where} is reversed: it starts at {start} and stops before, at {stop}. Write the earlier bound first."
+        )
 
 
 def _bound(value: object, side: str, cursor_type: str, time_zone: str, now: int) -> int | None:
@@ -252,7 +265,7 @@ def _bound(value: object, side: str, cursor_type: str, time_zone: str, now: int)
     if cursor_type == "id":
         if _is_id(value):
             return _in_64_bits(operator.index(value), side)  # type: ignore[arg-type] # _is_id has looked
-        raise ConfigError(f'the window\'s {side} {value!r} is no int, and the provider\'s cursor_type is "id".')
+        raise ConfigError(f"the window's {side} {value!r} is no int, and the provider's cursor_type is \"id\".")
     if isinstance(value, dt.datetime):
         return _microseconds(value, f"the window's {side}")
     if isinstance(value, dt.date):
@@ -275,13 +288,13 @@ def _microseconds(value: dt.datetime, where: str) -> int:
 
 
 def _in_years(bound: int, where: str) -> int:
-    _core.rfc3339(bound) if -(2**63) <= bound < 2**63 else _in_64_bits(bound, where)  # raises outside of 1 to 9999
+    _core.rfc3339(_in_64_bits(bound, where))  # raises outside of the years 1 to 9999
     return bound
 
 
 def _in_64_bits(bound: int, where: str) -> int:
     if not -(2**63) <= bound < 2**63:
-        raise ConfigError(f"the window's {where} {bound} does not fit into 64 bits.")
+        raise ConfigError(f"the {where} {bound} of the window does not fit into 64 bits.")
     return bound
 
 

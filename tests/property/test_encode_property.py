@@ -73,7 +73,7 @@ Load = Callable[[Any], list[tuple[Any, ...]]]
 @pytest.fixture
 def load(empty_dsn: str) -> Iterator[Callable[[RowEncoder, Any], list[tuple[Any, ...]]]]:
     """`load(encoder, rows)`: what a fresh table holds after the rows were copied into it, without the lineage columns."""
-    with psycopg.connect(empty_dsn) as connection, connection.cursor() as cursor:
+    with psycopg.connect(empty_dsn) as connection, connection.cursor(binary=True) as cursor:
 
         def through(encoder: RowEncoder, rows: Any) -> list[tuple[Any, ...]]:
             page = encoder.encode(rows)
@@ -114,7 +114,15 @@ def same_json(sent: Any, arrived: Any) -> bool:
     return bool(sent == arrived) and (sent is None) == (arrived is None)
 
 
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def refusal(encoder: RowEncoder, value: Any) -> DataError | None:
+    try:
+        encoder.encode([(value,)])
+    except DataError as error:
+        return error
+    return None
+
+
+EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @EXAMPLES
@@ -133,7 +141,7 @@ def test_rows_arrive(load: Any, rows: list[dict[str, Any]]) -> None:
 def test_every_form_of_row_gives_the_same_bytes(rows: list[dict[str, Any]]) -> None:
     encoder = RowEncoder(DECLARED)
     by_name = bytes(encoder.encode(rows).fields)
-    assert bytes(encoder.encode([tuple(row.values()) for row in rows]).fields) == by_name
+    assert bytes(encoder.encode([tuple(row[name] for name in COLUMNS) for row in rows]).fields) == by_name
     assert bytes(encoder.encode([dict(reversed(row.items())) for row in rows]).fields) == by_name
     assert bytes(encoder.encode([{k: v for k, v in row.items() if v is not None} for row in rows]).fields) == by_name
 
@@ -165,12 +173,7 @@ def test_arrow_gives_the_same_bytes(rows: list[dict[str, Any]], size: int) -> No
 def test_what_is_inferred_holds_the_rows(load: Any, rows: list[dict[str, Any]]) -> None:
     kept = [{name: value for name, value in row.items() if name not in {"nest", "document"}} for row in rows]
     encoder = RowEncoder()
-    try:
-        page = encoder.encode(kept)
-    except DataError as error:
-        # A float column that also holds None stays as it is; only integers beside floats may be refused.
-        assert "exact" in str(error)
-        return
+    page = encoder.encode(kept)
     arrived = load(encoder, kept)
     assert len(arrived) == len(rows) == page.record_count
     for row, back in zip(kept, arrived, strict=True):
@@ -185,10 +188,9 @@ def test_what_is_inferred_holds_the_rows(load: Any, rows: list[dict[str, Any]]) 
 )
 def test_a_value_is_stored_or_refused_but_never_changed(load: Any, value: Any, sql_type: str) -> None:
     encoder = RowEncoder(Schema.declare({"c": sql_type}))
-    try:
-        encoder.encode([(value,)])
-    except DataError as error:
-        assert error.context == {"page": 0, "row": 0, "column": "c"}
+    refused = refusal(encoder, value)
+    if refused is not None:
+        assert refused.context == {"page": 0, "row": 0, "column": "c"}
         return
     ((found,),) = load(encoder, [(value,)])
     if sql_type.startswith("json"):

@@ -172,7 +172,12 @@ def test_id_slices_are_the_window(lo: int, length: int, step: int) -> None:
     assert _core.cut(str(step), "UTC", lo, hi, None, "newest") == points
 
 
-@given(records=st.lists(st.integers(-2000, 2000), max_size=60), lo=st.integers(-2000, 0), hi=st.integers(0, 2000), most=st.integers(1, 9))
+@given(
+    records=st.lists(st.integers(-2000, 2000), max_size=60),
+    lo=st.integers(-2000, 0),
+    hi=st.integers(0, 2000),
+    most=st.integers(1, 9),
+)
 def test_bisected_slices_are_the_window_and_fit(records: list[int], lo: int, hi: int, most: int) -> None:
     def count(a: int, b: int) -> int:
         return sum(a <= record < b for record in records)

@@ -139,7 +139,9 @@ def test_pictures_fit_the_width(days: int, unicode: bool) -> None:
 
 
 def report(**values: Any) -> Report:
-    return Report(**{"status": "ACTIVE", "plan": 1, "slices": 54, "pending": 23, "seconds": 12.0, **values})
+    known = {"status": "ACTIVE", "plan": 1, "slices": 54, "succeeded": 31, "pending": 23, "seconds": 12.0}
+    given = {**known, **values}
+    return Report(**{**given, "succeeded": given["slices"] - given["pending"] - given.get("failed", 0)})
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -268,7 +268,12 @@ def test_refused_with_the_strategies(spec: str, problem: str) -> None:
 
 
 def test_refused_durations_list_the_units() -> None:
-    for spec in ("1 fortnight", "", time("1 fortnight"), '{"strategy":"BUDGET","max_records":5,"min_step":"1 fortnight"}'):
+    for spec in (
+        "1 fortnight",
+        "",
+        time("1 fortnight"),
+        '{"strategy":"BUDGET","max_records":5,"min_step":"1 fortnight"}',
+    ):
         with pytest.raises(ConfigError, match=r"The units are microsecond \(us\)"):
             _core.strategy(spec)
     with pytest.raises(ConfigError, match="depends on the calendar"):
@@ -353,7 +358,14 @@ def test_bisect_limit_and_order() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "problem"),
-    [(-1, "-1 records"), (1.5, "1.5"), (None, "None"), (True, "True"), (2**63, "64 bits"), (10**6, "no less for either half")],
+    [
+        (-1, "-1 records"),
+        (1.5, "1.5"),
+        (None, "None"),
+        (True, "True"),
+        (2**63, "64 bits"),
+        (10**6, "no less for either half"),
+    ],
 )
 def test_bisect_refuses_what_is_no_estimate(answer: Any, problem: str) -> None:
     with pytest.raises(DataError, match=problem):

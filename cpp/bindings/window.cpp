@@ -1,5 +1,5 @@
-// Windows, durations, zones, slices and interval sets for Python. Bounds are int64: microseconds since 1970-01-01T00:00Z
-// for time, ids otherwise. The class that users see is strandline.window.Window.
+// Windows, durations, zones, slices and interval sets for Python. Bounds are int64: microseconds since
+// 1970-01-01T00:00Z for time, ids otherwise. The class that users see is strandline.window.Window.
 
 #include "core/window.hpp"
 

@@ -53,9 +53,9 @@ date::sys_seconds second_of(std::int64_t instant) {
   return date::sys_seconds{std::chrono::seconds{floor_div(instant, kMicrosecondsPerSecond)}};
 }
 
-// A zone file lists transitions up to some year (2037, or the last change of law) and ends with a line that gives the rule
-// for ever after, e.g. "EST5EDT,M3.2.0,M11.1.0". date-tz reads the list only: without this, every zone loses its daylight
-// saving where the list stops.
+// A zone file lists transitions up to some year (2037, or the last change of law) and ends with a line that gives the
+// rule for ever after, e.g. "EST5EDT,M3.2.0,M11.1.0". date-tz reads the list only: without this, every zone loses its
+// daylight saving where the list stops.
 std::optional<Posix::time_zone> read_rule(const std::string& name) {
   std::ifstream file{"/usr/share/zoneinfo/" + name, std::ios::binary};
   std::string last;
@@ -201,7 +201,8 @@ void Grid::seek(std::int64_t instant) {
   if (begin_ <= instant && instant < end_) return;
   if (instant < period_.begin || instant >= period_.end) period_ = zone_->period(instant);
   std::int64_t block = block_of(instant + period_.offset);
-  // Where a wall clock runs through a midnight twice, or never through a whole day, the block of its date is a neighbour.
+  // Where a wall clock runs through a midnight twice, or never through a whole day, the block of its date is a
+  // neighbour.
   begin_ = begin_of(block);
   while (begin_ > instant) begin_ = begin_of(--block);
   end_ = begin_of(block + 1);
@@ -236,7 +237,8 @@ std::int64_t Grid::begin_of(std::int64_t block) {
 }
 
 std::int64_t Grid::from_local(std::int64_t local) {
-  // Two days after a change no earlier period can show this wall clock any more, so the remembered offset decides alone.
+  // Two days after a change no earlier period can show this wall clock any more, so the remembered offset decides
+  // alone.
   const std::int64_t instant = local - period_.offset;
   if (instant >= period_.begin + 2 * kMicrosecondsPerDay && instant < period_.end) return instant;
   return zone_->from_local(local);

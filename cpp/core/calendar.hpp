@@ -1,6 +1,6 @@
 #pragma once
-// Time zones, and the grids that slices are cut on. An instant is int64 microseconds since 1970-01-01T00:00Z; a local time
-// is the same count for a wall clock. Every decision about daylight saving is made here, once:
+// Time zones, and the grids that slices are cut on. An instant is int64 microseconds since 1970-01-01T00:00Z; a local
+// time is the same count for a wall clock. Every decision about daylight saving is made here, once:
 //   - a local time that occurs twice means the earlier instant;
 //   - a local time that does not occur means the first instant after the gap.
 // Both are one rule: the first instant at which the wall clock shows that time or a later one.
@@ -49,12 +49,12 @@ class Zone {
 };
 
 // The aligned boundaries of a step in a zone, independent of any window:
-//   - year, quarter, month: blocks of n, counted from year 0; week: Mondays, counted from 1970-01-05; day: counted from
-//     1970-01-01; each begins at local midnight (or at the first instant after a gap that swallows it);
-//   - hour, minute, second, where n of them divide a day: elapsed time from local midnight, so that a day of 23 or 25 hours
-//     has 23 or 25 one-hour blocks, and the last block of such a day may be shorter;
-//   - any other count of them (7 hours, 36 hours), and microseconds (what a timedelta becomes): elapsed time counted from
-//     1970-01-01T00:00Z, the same in every zone.
+//   - year, quarter, month: blocks of n, counted from year 0; week: Mondays, counted from 1970-01-05; day: counted
+//     from 1970-01-01; each begins at local midnight (or at the first instant after a gap that swallows it);
+//   - hour, minute, second, where n of them divide a day: elapsed time from local midnight, so that a day of 23 or 25
+//     hours has 23 or 25 one-hour blocks, and the last block of such a day may be shorter;
+//   - any other count of them (7 hours, 36 hours), and microseconds (what a timedelta becomes): elapsed time counted
+//     from 1970-01-01T00:00Z, the same in every zone.
 // Boundaries strictly increase: a day that a zone skipped (Apia, 2011-12-30) is no block.
 // A Grid remembers the last block and offset, so stepping through it costs no zone look-up per block; one per thread.
 class Grid {
@@ -81,8 +81,8 @@ class Grid {
   OffsetPeriod period_;
 };
 
-// "2013-05-01T04:00:00Z": UTC, with as many fraction digits as are needed and no trailing zeros, the canonical form of an
-// instant. Throws ConfigError outside of kMinInstant .. kMaxInstant.
+// "2013-05-01T04:00:00Z": UTC, with as many fraction digits as are needed and no trailing zeros, the canonical form of
+// an instant. Throws ConfigError outside of kMinInstant .. kMaxInstant.
 void append_rfc3339(std::string& out, std::int64_t instant);
 [[nodiscard]] std::string rfc3339(std::int64_t instant);
 

@@ -22,8 +22,8 @@ inline constexpr std::int64_t kMicrosecondsPerMinute = 60 * kMicrosecondsPerSeco
 inline constexpr std::int64_t kMicrosecondsPerHour = 60 * kMicrosecondsPerMinute;
 inline constexpr std::int64_t kMicrosecondsPerDay = 24 * kMicrosecondsPerHour;
 
-// A signed whole count and a unit, e.g. "5 s", "10min", "-7 days", "1 quarter"; the case does not matter and the count may
-// be left out ("week" is "1 week"). Throws ConfigError that lists the units.
+// A signed whole count and a unit, e.g. "5 s", "10min", "-7 days", "1 quarter"; the case does not matter and the count
+// may be left out ("week" is "1 week"). Throws ConfigError that lists the units.
 [[nodiscard]] Step parse_step(std::string_view text);
 
 // "1 week", "7 days", "-3 hours": the one spelling that goes into stored specs and keys. parse_step() reads it back.

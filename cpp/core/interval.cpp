@@ -15,12 +15,25 @@ bool is_normal(const Intervals& intervals) {
   return true;
 }
 
-// The operands are normal nearly always (they come from here or from an ordered query); those are not copied.
-const Intervals& normal(const Intervals& intervals, Intervals& copy) {
-  if (is_normal(intervals)) return intervals;
-  copy = normalize(intervals);
-  return copy;
-}
+// An operand in normal form. It is so already nearly always (it comes from here or from an ordered query), and then the
+// caller's vector is looked at, not copied.
+class Normal {
+ public:
+  explicit Normal(const Intervals& intervals) : view_{&intervals} {
+    if (is_normal(intervals)) return;
+    copy_ = normalize(intervals);
+    view_ = &copy_;
+  }
+  Normal(const Normal&) = delete;
+  Normal& operator=(const Normal&) = delete;
+  ~Normal() = default;
+
+  [[nodiscard]] const Intervals& operator*() const noexcept { return *view_; }
+
+ private:
+  const Intervals* view_;
+  Intervals copy_;
+};
 
 }  // namespace
 
@@ -48,10 +61,10 @@ Intervals unite(const Intervals& a, const Intervals& b) {
 }
 
 Intervals subtract(const Intervals& a, const Intervals& b) {
-  Intervals copy_a;
-  Intervals copy_b;
-  const Intervals& from = normal(a, copy_a);
-  const Intervals& what = normal(b, copy_b);
+  const Normal normal_a{a};
+  const Normal normal_b{b};
+  const Intervals& from = *normal_a;
+  const Intervals& what = *normal_b;
   Intervals left;
   std::size_t first = 0;
   for (const Interval& interval : from) {
@@ -67,10 +80,10 @@ Intervals subtract(const Intervals& a, const Intervals& b) {
 }
 
 Intervals intersect(const Intervals& a, const Intervals& b) {
-  Intervals copy_a;
-  Intervals copy_b;
-  const Intervals& one = normal(a, copy_a);
-  const Intervals& two = normal(b, copy_b);
+  const Normal normal_a{a};
+  const Normal normal_b{b};
+  const Intervals& one = *normal_a;
+  const Intervals& two = *normal_b;
   Intervals both;
   for (std::size_t i = 0, j = 0; i < one.size() && j < two.size();) {
     const Interval overlap{std::max(one[i].lo, two[j].lo), std::min(one[i].hi, two[j].hi)};
@@ -86,16 +99,16 @@ Intervals intersect(const Intervals& a, const Intervals& b) {
 
 bool contains(const Intervals& intervals, const Interval& part) {
   if (part.empty()) return true;
-  Intervals copy;
-  const Intervals& all = normal(intervals, copy);
+  const Normal normal{intervals};
+  const Intervals& all = *normal;
   auto after = std::upper_bound(all.begin(), all.end(), part.lo,
                                 [](std::int64_t point, const Interval& interval) { return point < interval.lo; });
   return after != all.begin() && part.hi <= std::prev(after)->hi;
 }
 
 std::int64_t watermark(const Intervals& intervals, std::int64_t origin) {
-  Intervals copy;
-  const Intervals& all = normal(intervals, copy);
+  const Normal normal{intervals};
+  const Intervals& all = *normal;
   auto after = std::upper_bound(all.begin(), all.end(), origin,
                                 [](std::int64_t point, const Interval& interval) { return point < interval.lo; });
   return after == all.begin() ? origin : std::max(origin, std::prev(after)->hi);

@@ -1,7 +1,7 @@
 #pragma once
-// Algebra of half-open int64 intervals. Coverage, work in flight and what is missing are all sets of such intervals, and
-// the watermark is a function of one of them, so the rules live here once, without units: the bounds may be microseconds,
-// ids or ordinals.
+// Algebra of half-open int64 intervals. Coverage, work in flight and what is missing are all sets of such intervals,
+// and the watermark is a function of one of them, so the rules live here once, without units: the bounds may be
+// microseconds, ids or ordinals.
 
 #include <cstdint>
 #include <vector>
@@ -30,8 +30,8 @@ using Intervals = std::vector<Interval>;
 // True where every point of `part` lies in `intervals`; an empty part is contained in anything.
 [[nodiscard]] bool contains(const Intervals& intervals, const Interval& part);
 
-// The end of the contiguous covered stretch that reaches from `origin`: the hi of the interval that contains or begins at
-// it (or ends exactly there), else `origin` itself. It never leads what is covered.
+// The end of the contiguous covered stretch that reaches from `origin`: the hi of the interval that contains or begins
+// at it (or ends exactly there), else `origin` itself. It never leads what is covered.
 [[nodiscard]] std::int64_t watermark(const Intervals& intervals, std::int64_t origin);
 
 }  // namespace strandline::core

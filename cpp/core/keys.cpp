@@ -55,7 +55,9 @@ class Recipe {
     return digest ? hex(member, *digest) : raw(member).raw("null");
   }
   Recipe& space(std::string_view member, const Namespace& space) {
-    const std::string_view operation = space.operation_code == "BACKFILL" ? "HARVEST" : space.operation_code;
+    // Both arms are views: with a literal beside the std::string this would be a view of a temporary.
+    const std::string_view asked = space.operation_code;
+    const std::string_view operation = asked == "BACKFILL" ? std::string_view{"HARVEST"} : asked;
     return raw(member)
         .string("{\"cursor_key\":", space.cursor_key)
         .hex(",\"namespace_key\":", space.namespace_key)

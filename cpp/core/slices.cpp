@@ -99,7 +99,8 @@ void append_integer(std::string& out, std::int64_t value) {
 
 Interval frame(const Strategy& strategy, const Zone& zone, Interval window) {
   const bool dates = strategy.kind == StrategyKind::Date;
-  if (window.empty() || !(dates || (strategy.kind == StrategyKind::Time && strategy.whole))) return window;
+  const bool whole = dates || (strategy.kind == StrategyKind::Time && strategy.whole);
+  if (window.empty() || !whole) return window;
   Grid grid{zone, strategy.step};
   const Interval framed{dates ? grid.floor(window.lo) : window.lo, grid.floor(window.hi)};
   return framed.empty() ? Interval{window.lo, window.lo} : framed;
@@ -149,8 +150,9 @@ std::size_t bisect(const Strategy& strategy, CursorType cursor_type, Interval mi
     std::int64_t records;
     int unmoved;  // how many cuts in a row left the estimate of both halves as it was
   };
-  // A source may cap what it counts ("10000 or more"), so equal halves are no proof. After 24 halvings, a sixteen-millionth
-  // of the window, they are: the estimate does not look at its window, and would be followed down to the microsecond.
+  // A source may cap what it counts ("10000 or more"), so equal halves are no proof. After 24 halvings, a
+  // sixteen-millionth of the window, they are: the estimate does not look at its window, and would be followed down to
+  // the microsecond.
   constexpr int kMostUnmoved = 24;
   if (missing.empty() || limit == 0) return 0;
 

@@ -33,26 +33,28 @@ struct Strategy {
 
 inline constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-// `text` is JSON as it is stored or given: null (SINGLE), "1 week" (TIME), 1000 (ID), or an object with "strategy"; text
-// that is no JSON is taken as a duration. BUDGET's min_step is a duration or a number of ids. Throws ConfigError that lists the strategies and their fields.
+// `text` is JSON as it is stored or given: null (SINGLE), "1 week" (TIME), 1000 (ID), or an object with "strategy";
+// text that is no JSON is taken as a duration. BUDGET's min_step is a duration or a number of ids. Throws ConfigError
+// that lists the strategies and their fields.
 [[nodiscard]] Strategy parse_strategy(std::string_view text);
 
 // Canonical JSON text of a strategy, e.g. {"step":"1 week","strategy":"TIME"}; equal strategies have equal texts.
 [[nodiscard]] std::string strategy_json(const Strategy& strategy);
 [[nodiscard]] const char* strategy_code(StrategyKind kind) noexcept;  // "TIME": the dictionary code
 
-// Throws ConfigError where the strategy cannot cut such bounds (TIME on ids, ID on time, anything but CURSOR or SINGLE on
-// tokens).
+// Throws ConfigError where the strategy cannot cut such bounds (TIME on ids, ID on time, anything but CURSOR or SINGLE
+// on tokens).
 void check_strategy(const Strategy& strategy, CursorType cursor_type);
 
-// The window that a strategy covers, to be taken once, before covered parts are subtracted: DATE begins and ends at whole
-// blocks (the first is read whole, the last only once it has ended); TIME with `whole` ends at the last complete block; the
-// others are unchanged. A window that holds no complete block becomes empty at its lo.
+// The window that a strategy covers, to be taken once, before covered parts are subtracted: DATE begins and ends at
+// whole blocks (the first is read whole, the last only once it has ended); TIME with `whole` ends at the last complete
+// block; the others are unchanged. A window that holds no complete block becomes empty at its lo.
 [[nodiscard]] Interval frame(const Strategy& strategy, const Zone& zone, Interval window);
 
-// Appends the slices of one missing interval, ascending, at most `limit` of them: the oldest ones, or with Order::Newest the
-// newest ones (still ascending). First and last may be partial. Returns how many were appended; an empty interval has none.
-// BUDGET and CUSTOM depend on the provider: use bisect() and check_slices(), cut() throws for them.
+// Appends the slices of one missing interval, ascending, at most `limit` of them: the oldest ones, or with
+// Order::Newest the newest ones (still ascending). First and last may be partial. Returns how many were appended; an
+// empty interval has none. BUDGET and CUSTOM depend on the provider: use bisect() and check_slices(), cut() throws for
+// them.
 std::size_t cut(const Strategy& strategy, const Zone& zone, Interval missing, std::size_t limit, Order order,
                 std::vector<Interval>& out);
 
@@ -62,9 +64,9 @@ void cut_at(std::vector<std::int64_t> points, Interval missing, std::vector<Inte
 // The records in [lo, hi), asked of the provider.
 using Estimate = std::function<std::int64_t(std::int64_t lo, std::int64_t hi)>;
 
-// BUDGET: halves `missing` until every slice is estimated at no more than max_records or cannot be cut any more. A cut lies
-// on the roundest multiple of the unit inside (the one with the most factors of two), so it does not depend on where the
-// interval begins. The unit is min_step, else the second and below that the microsecond; 1 for ids.
+// BUDGET: halves `missing` until every slice is estimated at no more than max_records or cannot be cut any more. A cut
+// lies on the roundest multiple of the unit inside (the one with the most factors of two), so it does not depend on
+// where the interval begins. The unit is min_step, else the second and below that the microsecond; 1 for ids.
 // Throws DataError for a negative estimate, and for one that does not become smaller however short the slice.
 std::size_t bisect(const Strategy& strategy, CursorType cursor_type, Interval missing, const Estimate& estimate,
                    std::size_t limit, Order order, std::vector<Interval>& out);
@@ -73,8 +75,9 @@ std::size_t bisect(const Strategy& strategy, CursorType cursor_type, Interval mi
 // Throws DataError that names the first that is not.
 void check_slices(const std::vector<Interval>& slices, Interval window, CursorType cursor_type);
 
-// The canonical JSON text of one slice: {"from":...,"to":...} with RFC 3339 instants or ids, {"after":ordinal} for tokens,
-// {} for snapshots. Appends without allocating (but for the growth of `out`): it is called once per planned slice.
+// The canonical JSON text of one slice: {"from":...,"to":...} with RFC 3339 instants or ids, {"after":ordinal} for
+// tokens, {} for snapshots. Appends without allocating (but for the growth of `out`): it is called once per planned
+// slice.
 void append_slice_spec(std::string& out, CursorType cursor_type, std::int64_t lo, std::int64_t hi);
 
 }  // namespace strandline::core

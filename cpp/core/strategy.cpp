@@ -58,8 +58,8 @@ Step step_of(const Json& value, const char* field) {
 }
 
 std::int64_t count_of(const Json& value, const char* field) {
-  const bool fits = value.is_number_integer() &&
-                    !(value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{INT64_MAX});
+  const bool too_large = value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{INT64_MAX};
+  const bool fits = value.is_number_integer() && !too_large;
   if (!fits || value.get<std::int64_t>() <= 0) {
     refuse(std::string{"has the "} + field + ' ' + shown(value) + ", not a positive whole number");
   }

@@ -209,7 +209,7 @@ class Parser {
 
   [[nodiscard]] std::int64_t instant(std::string_view text) const {
     Reader reader{text};
-    const auto unreadable = [&]() { refuse(quote(text) + " is no date, time, calendar unit or signed duration"); };
+    const auto unreadable = [&] { refuse(quote(text) + " is no date, time, calendar unit or signed duration"); };
     const auto need = [&](std::size_t width) {
       const std::optional<unsigned> value = reader.number(width);
       if (!value) unreadable();

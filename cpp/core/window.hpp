@@ -1,6 +1,6 @@
 #pragma once
-// Windows as people write them: "2013", "2013-Q2", "2013-05-01/2013-06-01", "-7 days/", "100/200". Parsing needs the zone
-// that dates are in, the present instant (there is no clock here) and what the cursor counts.
+// Windows as people write them: "2013", "2013-Q2", "2013-05-01/2013-06-01", "-7 days/", "100/200". Parsing needs the
+// zone that dates are in, the present instant (there is no clock here) and what the cursor counts.
 
 #include <cstdint>
 #include <optional>
@@ -32,8 +32,8 @@ struct Window {
 [[nodiscard]] std::int64_t parse_bound(std::string_view text, const Zone& zone, std::int64_t now,
                                        CursorType cursor_type);
 
-// `now` moved by a step: fixed units by elapsed time, day and longer by the calendar of the zone (the same wall clock; the
-// 31st becomes the last day of a shorter month).
+// `now` moved by a step: fixed units by elapsed time, day and longer by the calendar of the zone (the same wall clock;
+// the 31st becomes the last day of a shorter month).
 [[nodiscard]] std::int64_t shift(std::int64_t now, const Step& step, const Zone& zone);
 
 // Throws ConfigError where lo > hi; "where" names the argument in the message.

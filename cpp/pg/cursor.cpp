@@ -122,11 +122,11 @@ void write_event(Transaction& transaction, std::int64_t cursor, Head& head, std:
   head.hash = hash;
 }
 
-// One fold. Nothing when somebody else holds the cursor, or there was nothing to fold.
-std::int64_t fold_once(Session& session, std::int64_t cursor) {
-  return session.transact(page_limits, [&](Transaction& transaction) -> std::int64_t {
+// One fold: the events written, or nothing when somebody else holds the cursor.
+std::optional<std::int64_t> fold_once(Session& session, std::int64_t cursor) {
+  return session.transact(page_limits, [&](Transaction& transaction) -> std::optional<std::int64_t> {
     const auto locked = transaction.run("cursor.lock", Params{cursor});
-    if (locked.empty()) return 0;
+    if (locked.empty()) return std::nullopt;
     const auto& row = locked[0];
     Head head{namespace_of(row),
               text(row, "cursor_type_code"),
@@ -160,16 +160,17 @@ core::Namespace namespace_of(const pqxx::row& row) {
 
 std::int64_t fold(Session& session, std::int64_t cursor) {
   std::int64_t events = 0;
-  for (;;) {
-    const std::int64_t written = fold_once(session, cursor);
-    events += written;
-    // Nothing written: somebody else holds the cursor and looks again after its commit, or all is folded.
-    if (written == 0) return events;
-    const bool more = session.transact(page_limits, [&](Transaction& transaction) {
-      return boolean(transaction.run("cursor.again", Params{cursor})[0], "more");
-    });
-    if (!more) return events;
+  // The look comes after every release of the cursor, also after one that found nothing to fold: whoever committed and
+  // passed by meanwhile has left its coverage to us.
+  const auto more = [&](Transaction& transaction) {
+    return boolean(transaction.run("cursor.again", Params{cursor})[0], "more");
+  };
+  while (session.transact(page_limits, more)) {
+    const auto written = fold_once(session, cursor);
+    if (!written) break;  // its holder looks again
+    events += *written;
   }
+  return events;
 }
 
 std::int64_t fold_all(Session& session) {

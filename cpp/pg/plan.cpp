@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/window.hpp"
+#include "pg/cursor.hpp"
 #include "pg/plan_request.hpp"
 #include "pg/plan_rows.hpp"
 #include "pg/row.hpp"
@@ -449,6 +450,8 @@ PlanResult plan(Session& session, const json& raw) {
                                                     request.log + ") has no plan; run `strandline verify`"};
     result = std::move(*stored);
   });
+  // Whoever held the cursor looks again: a worker that finished meanwhile has left its coverage to us.
+  if (result.cursor_id) fold(session, *result.cursor_id);
   return result;
 }
 

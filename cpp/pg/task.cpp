@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "pg/cursor.hpp"
 #include "pg/plan.hpp"
 #include "pg/row.hpp"
 
@@ -132,29 +133,33 @@ std::vector<Left> cancel(Session& session, const Subject& subject, const std::st
 
 std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
                                 const std::string& reason) {
-  return session.transact(plan_limits, [&](Transaction& transaction) {
+  std::set<std::int64_t> cursors;
+  std::set<std::int64_t> plans;
+  auto out = session.transact(plan_limits, [&](Transaction& transaction) {
+    cursors.clear();
+    plans.clear();
     std::vector<std::int64_t> queued;
     const auto wanted = find(transaction, subject, {"FAILED", "CANCELLED"});
     if (wanted.empty()) return queued;
     // The lock order: cursors, plans, tasks. The cursor keeps planners away while the windows are checked.
-    const auto found = transaction.run("task.retry_find", Params{wanted});
-    std::set<std::int64_t> cursors;
-    std::set<std::int64_t> plans;
+    for (const auto& row : transaction.run("task.retry_find", Params{wanted})) {
+      if (const auto cursor = maybe_integer(row, "cursor_id")) cursors.insert(*cursor);
+    }
+    for (const auto cursor : cursors) transaction.run("plan.lock", Params{cursor});
+    // Read again: what the locks waited for may have cut a window anew, or queued its task.
     std::vector<std::int64_t> tasks;
-    for (const auto& row : found) {
+    for (const auto& row : transaction.run("task.retry_find", Params{wanted})) {
       const auto status = text(row, "status_code");
       if (status != "FAILED" && status != "CANCELLED") continue;
       // Of a whole plan only what can be retried is; a task asked for by name says why it cannot.
       if (subject.task == 0 && boolean(row, "superseded")) continue;
-      if (const auto cursor = maybe_integer(row, "cursor_id")) cursors.insert(*cursor);
+      // A descendant that fell since, under a cursor that is not ours.
+      if (const auto cursor = maybe_integer(row, "cursor_id"); cursor && cursors.count(*cursor) == 0) continue;
+      check_missing(transaction, row);
       plans.insert(integer(row, "plan_id"));
       tasks.push_back(integer(row, "id"));
     }
     if (tasks.empty()) return queued;
-    for (const auto cursor : cursors) transaction.run("plan.lock", Params{cursor});
-    for (const auto& row : found) {
-      if (std::find(tasks.begin(), tasks.end(), integer(row, "id")) != tasks.end()) check_missing(transaction, row);
-    }
     transaction.run("task.retry_plans", Params{std::vector<std::int64_t>(plans.begin(), plans.end())});
     lock_tasks(transaction, tasks);
     std::vector<std::string> keys;
@@ -168,6 +173,11 @@ std::vector<std::int64_t> retry(Session& session, const Subject& subject, const 
     audit(transaction, "retry", subject, actor, reason, queued);
     return queued;
   });
+  // Whoever held a cursor looks again for coverage that a fold left to it.
+  for (const auto cursor : cursors) fold(session, cursor);
+  // A plan that was opened for a task that somebody else has retried and finished.
+  for (const auto plan : plans) close_plan(session, plan);
+  return out;
 }
 
 Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from strandline.page import Page
-    from strandline.provider import Provider, Secret, Stream, provider
+    from strandline.provider import Provider, Secret, provider
     from strandline.report import Plan, Report
     from strandline.window import Window
 
@@ -62,7 +62,6 @@ __all__ = [
     "RateLimited",
     "Report",
     "Secret",
-    "Stream",
     "Transient",
     "Unreachable",
     "Window",
@@ -98,7 +97,7 @@ _MODULES = {
         "Unreachable",
     ),
     "page": ("Page",),
-    "provider": ("Provider", "Secret", "Stream", "provider"),
+    "provider": ("Provider", "Secret", "provider"),
     "report": ("Plan", "Report"),
     "window": ("Window",),
 }

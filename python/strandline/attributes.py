@@ -72,7 +72,7 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def check(kind: type) -> None:
-    """Checks the attributes of a provider class, and makes its key and backoff tuples. Raises ConfigError that names it."""
+    """Checks the attributes of a provider class, and makes its key and backoff tuples. ConfigError names it."""
     where = kind.__name__
     value = {name: getattr(kind, name, default) for name, default in DEFAULTS.items()}
     for name, reason in NOT_YET.items():
@@ -127,7 +127,7 @@ def microseconds(duration: Any, where: str) -> int:
 
 
 def check_unknown(names: Mapping[str, Any], where: str, *, strict: bool = False) -> None:
-    """Raises ConfigError for names that look like misspelt attributes; `strict`: for all that are none."""
+    """Raises ConfigError for names that look like misspelt attributes; `strict`: for all that are no attribute."""
     for name in names:
         if name in NAMES or name.startswith("_"):
             continue

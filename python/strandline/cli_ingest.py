@@ -9,7 +9,7 @@ from . import progress
 from .cli_console import Console, Exit
 from .cli_database import connect
 from .cli_source import pairs, provider, request
-from .render import Column, cell, cells_wide, duration, fields, number, plural, span, table
+from .render import Column, cell, cells_wide, days, duration, fields, number, plural, span, table
 from .report import plain
 
 if TYPE_CHECKING:
@@ -79,13 +79,15 @@ def exit_of(report: Report) -> Exit:
 def report_text(report: Report, console: Console) -> str:
     """A report as a few lines, then the slices that were given up."""
     style = console.style
-    if report.plan is None:
-        head = f"{style.state(report.status)}  {plural(report.rows, 'row')} in {plural(report.batches, 'page')}"
-    else:
-        head = (
-            f"{style.state(report.status)}  plan {report.plan}  {number(report.succeeded)} of"
-            f" {plural(report.slices, 'slice')}  {plural(report.rows, 'row')} in {plural(report.batches, 'page')}"
-        )
+    parts = [style.state(report.status)]
+    if report.plan is not None:
+        parts.append(f"plan {report.plan}")
+    if report.slices:
+        parts.append(f"{number(report.succeeded)} of {plural(report.slices, 'slice')}")
+    if report.plan is not None:
+        pages = f" in {plural(report.batches, 'page')}" if report.batches else ""
+        parts.append(plural(report.rows, "row") + pages)
+    head = "  ".join(parts)
     merged = report.updated or report.unchanged or report.deleted
     pairs_: list[tuple[str, Any]] = [
         ("reason", report.reason),
@@ -119,21 +121,21 @@ def _failure(failure: Any, console: Console) -> str:
 def _plan_text(made: Plan, windows: list[Any], console: Console) -> str:
     style = console.style
     title = "dry run: nothing is stored" if made.id is None else f"plan {made.id}"
-    source = ", ".join(f"{bound}: {origin}" for bound, origin in made.window_source.items())
+    source = ", ".join(f"{bound}: {origin}" for bound, origin in made.window_source.items() if origin)
     pairs_ = [
         ("status", made.status if made.id is not None else None),
         ("target", ".".join(part for part in made.table if part)),
         ("window", span(made.window)),
-        ("from", source or None),
+        ("bounds", source or None),
         ("slices", number(made.slices)),
         ("reason", made.reason),
     ]
     lines = [title, fields(pairs_, style, indent=2)]
     if made.missing:
-        lines += ["", "missing", *(f"  {span(window)}" for window in made.missing[:_LISTED])]
+        lines += ["", "missing", *(f"  {days(window)}" for window in made.missing[:_LISTED])]
         lines += _rest(len(made.missing))
     if windows:
-        lines += ["", "slices", *(f"  {span(window)}" for window in windows[:_LISTED]), *_rest(made.slices)]
+        lines += ["", "slices", *(f"  {days(window)}" for window in windows[:_LISTED]), *_rest(made.slices)]
     if made.ddl:
         lines += ["", "SQL at the target", *(f"  {line}" for text in made.ddl for line in _code(text, style.width - 2))]
     return "\n".join(lines)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .cli_console import Console, Exit
 from .cli_database import connect, subject
 from .cli_source import value_of
 from .picture import picture
-from .render import Column, duration, fields, moment, number, plural, span, table
+from .render import Column, days, duration, fields, moment, number, plural, span, table
 from .report import plain
 
 if TYPE_CHECKING:
     from .coverage import Coverage, CoverageRow
     from .status import PlanStatus, Status, TaskStatus, WorkerStatus
-    from .window import Window
+    from .trace import Trace
 
 _LISTED = 20
 
@@ -26,11 +27,12 @@ def status(arguments: argparse.Namespace, console: Console) -> Exit:
     """Plans; of one plan or state also its tasks; who works."""
     with connect(arguments) as engine:
         found = engine.status(subject(arguments.of), state=arguments.state, limit=arguments.limit)
-    console.result(found.to_dict(), _status_text(found, console))
+        lease = engine.settings.lease / 1_000_000
+    console.result(found.to_dict(), _status_text(found, lease, console))
     return Exit.DONE
 
 
-def _status_text(found: Status, console: Console) -> str:
+def _status_text(found: Status, lease: float, console: Console) -> str:
     now = dt.datetime.now(dt.UTC)
     blocks = []
     if found.plans:
@@ -40,7 +42,7 @@ def _status_text(found: Status, console: Console) -> str:
     if found.tasks:
         blocks.append(_tasks_text(found.tasks, console))
     if found.workers:
-        blocks.append(_workers_text(found.workers, now, console))
+        blocks.append(_workers_text(found.workers, now, lease, console))
     if not found.plans and not found.tasks:
         blocks.insert(0, "nothing is planned")
     return "\n\n".join(blocks)
@@ -64,7 +66,7 @@ def _plans_text(plans: list[PlanStatus], now: dt.datetime, console: Console) -> 
             str(plan.plan),
             plan.source if plan.target.split(".")[-1] == plan.source else f"{plan.source}>{plan.target}",
             plan.status,
-            _days(plan.window),
+            days(plan.window),
             f"{number(plan.succeeded)}/{number(plan.slices)}",
             plan.running or None,
             plan.queued or None,
@@ -86,7 +88,7 @@ def _tasks_text(tasks: list[TaskStatus], console: Console) -> str:
         Column("pages", right=True),
         Column("why", shrink=True),
     ]
-    rows = [(str(task.task), _days(task.window), task.status, task.attempt, task.pages, task.why) for task in tasks]
+    rows = [(str(task.task), days(task.window), task.status, task.attempt, task.pages, task.why) for task in tasks]
     text = table(columns, rows, console.style)
     for task in tasks:
         if task.error and task.status in ("FAILED", "QUEUED"):
@@ -95,7 +97,11 @@ def _tasks_text(tasks: list[TaskStatus], console: Console) -> str:
     return text
 
 
-def _workers_text(workers: list[WorkerStatus], now: dt.datetime, console: Console) -> str:
+def _workers_text(workers: list[WorkerStatus], now: dt.datetime, lease: float, console: Console) -> str:
+    def state(row: WorkerStatus) -> str:
+        # A worker that was killed could not say so; it gives a sign of life three times a lease.
+        return "SILENT" if (now - row.heartbeat_at).total_seconds() > lease else row.status
+
     columns = [
         Column("worker", shrink=True),
         Column("status", state=True),
@@ -104,15 +110,10 @@ def _workers_text(workers: list[WorkerStatus], now: dt.datetime, console: Consol
         Column("seen", right=True),
     ]
     rows = [
-        (row.worker, row.status, ", ".join(row.pools), _ago(row.started_at, now), _ago(row.heartbeat_at, now))
+        (row.worker, state(row), ", ".join(row.pools), _ago(row.started_at, now), _ago(row.heartbeat_at, now))
         for row in workers
     ]
     return table(columns, rows, console.style)
-
-
-def _days(window: Window | None) -> str | None:
-    """A window without its zone, for a column."""
-    return None if window is None else f"{shown(window.start)} to {shown(window.stop)}"
 
 
 def _ago(then: dt.datetime, now: dt.datetime) -> str:
@@ -189,27 +190,49 @@ def trace(arguments: argparse.Namespace, console: Console) -> Exit:
         key = [{name: value_of(value) for name, _, value in named}]
     with connect(arguments) as engine:
         found = engine.trace(arguments.table, *key)
-    lines = []
-    for part in ("batch", "run", "task", "slice", "plan", "trigger", "config"):
-        pairs = [(name, _traced(value)) for name, value in getattr(found, part).items()]
-        lines += [console.style.paint(part, "bold"), fields(pairs, console.style, indent=2)]
-    console.result(found.to_dict(), "\n".join(lines))
+    console.result(found.to_dict(), _trace_text(found, console))
     return Exit.DONE
 
 
-def _traced(value: Any) -> Any:
-    """A value of a trace as text: windows in words, digests by their beginning, structures as JSON."""
-    if value is None or value in ({}, []):
-        return None
-    if hasattr(value, "time_zone"):
-        return span(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).hex()[:16]
-    if isinstance(value, (dict, list, tuple)):
-        return json.dumps(plain(value), ensure_ascii=False)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value
+def _trace_text(found: Trace, console: Console) -> str:
+    """One line a part; --json has every field of each."""
+    page, run, task, part = found.batch, found.run, found.task, found.slice
+    plan, trigger, config = found.plan, found.trigger, found.config
+    settings = json.dumps(plain(config["config"]), ensure_ascii=False) if config.get("config") else ""
+    pairs = [
+        ("page", f"{page['page_no']} of walk {page['walk_no']}: {plural(page['records'], 'row')}, {_cursors(page)}"),
+        ("", f"committed {shown(page['finished_at'])}, digest {_start(page['content_digest'])}"),
+        ("run", f"{run['id']}, attempt {run['attempt']} by {run['worker']}: {run['status']}"),
+        ("task", f"{task['id']}: {task['status']}, pool {task['pool']}, generation {task['generation']}"),
+        ("", f"key {_start(task['key'])}"),
+        ("slice", f"{part['slice_no']} of {plan['slices']}: {span(part.get('window')) or _json(part['spec'])}"),
+        ("plan", f"{plan['id']}: {plan['operation']} {days(plan.get('window')) or ''}".rstrip()),
+        ("", f"planned {shown(plan['planned_at'])}, cut by {_cut(plan)}"),
+        ("trigger", f"{trigger['id']}: {trigger['scheduler']}, job {trigger['job']}, by {trigger['actor']}"),
+        ("", f"{shown(trigger['triggered_at'])}, log {trigger['log']}"),
+        ("source", f"{config['reference']} version {config['version']} {settings}".rstrip()),
+    ]
+    return fields(pairs, console.style)
+
+
+def _cursors(page: Mapping[str, Any]) -> str:
+    before, after = (None if page[side] is None else _json(page[side]) for side in ("before", "after"))
+    return f"from {before or 'the start'} to {after or 'the end'}"
+
+
+def _cut(plan: Mapping[str, Any]) -> str:
+    spec = json.loads(plan["slice"]) if isinstance(plan["slice"], str) else plan["slice"]
+    rest = [_json(value) for name, value in spec.items() if name != "strategy"]
+    return " ".join([plan["strategy"], *rest])
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+
+
+def _start(digest: Any) -> str:
+    """The beginning of a digest: enough to tell two apart by eye."""
+    return (digest if isinstance(digest, str) else bytes(digest).hex())[:16] if digest else "none"
 
 
 def verify(arguments: argparse.Namespace, console: Console) -> Exit:

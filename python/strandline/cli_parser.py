@@ -13,11 +13,11 @@ _ENDS = """exit codes:
   6 database unreachable          130 interrupted (2, 4, 6, 130: safe to repeat)"""
 
 _START = """examples:
-  strandline up                                    a private PostgreSQL server
+  strandline up                           a private PostgreSQL server
   strandline preview my.module:Orders --window 2024-05
   strandline ingest my.module:Orders --window 2024 --workers 4
-  strandline coverage orders                       what has arrived, what has not
-  strandline doctor
+  strandline coverage orders              what has arrived, what has not
+  strandline doctor                       what is wrong outside the code
 
 The database is named by STRANDLINE_DSN, or --dsn-ref env:NAME, file:PATH,
 embedded or embedded:DIR."""

@@ -58,7 +58,7 @@ class Flights(sl.Provider):
         """One page of the slice; the cursor is how many of its flights were read before."""
         archive = open_archive()
         assert context.window is not None  # a time provider always has one
-        flights = archive.between(context.window.start, context.window.stop)
+        flights = archive.within(context.window)
         begin = cursor or 0
         end = min(begin + PAGE, len(flights))
         rows = [parse(line) for line in archive.read(flights[begin:end])]

@@ -16,13 +16,16 @@ import tempfile
 import zipfile
 from array import array
 from bisect import bisect_left
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import ConfigError
 
-_FORMAT = 1
-_HOUR = "%Y-%m-%dT%H:%M:%SZ"
+if TYPE_CHECKING:
+    from .window import Window
+
+_FORMAT = 2
 
 
 class Archive:
@@ -33,7 +36,7 @@ class Archive:
         with (directory / "index.json").open(encoding="utf-8") as file:
             index = json.load(file)
         self.columns: list[str] = index["columns"]
-        self._hours: list[str] = index["hours"]
+        self._hours: list[int] = index["hours"]
         self._firsts: list[int] = index["firsts"]
         self._offsets = array("q")
         with (directory / "offsets").open("rb") as file:
@@ -42,13 +45,13 @@ class Archive:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def between(self, start: datetime, stop: datetime) -> range:
-        """The row numbers of the flights scheduled in [start, stop); both are aware datetimes."""
-        return range(self._row(start), self._row(stop))
+    def within(self, window: Window) -> range:
+        """The row numbers of the flights scheduled in a window of time."""
+        lo, hi = window.bounds
+        return range(self._row(lo), self._row(hi))
 
-    def _row(self, bound: datetime) -> int:
-        # Hours are texts of one length in UTC: they sort as the times do.
-        at = bisect_left(self._hours, bound.astimezone(UTC).strftime(_HOUR))
+    def _row(self, micros: int) -> int:
+        at = bisect_left(self._hours, micros)
         return self._firsts[at] if at < len(self._firsts) else len(self)
 
     def read(self, rows: range) -> list[list[str]]:
@@ -107,14 +110,15 @@ def _unpack(source: Path, directory: Path) -> None:
     # The hour is the last field and of fixed width; ties keep the order of the file.
     width = len("2013-01-01T10:00:00Z")
     lines.sort(key=lambda line: line[-width:])
-    hours: list[str] = []
+    hours: list[int] = []
     firsts: list[int] = []
     offsets = array("q", [0])
     end = 0
+    last = ""
     for number, line in enumerate(lines):
-        hour = line[-width:]
-        if not hours or hours[-1] != hour:
-            hours.append(hour)
+        if line[-width:] != last:
+            last = line[-width:]
+            hours.append(int(datetime.fromisoformat(last).timestamp()) * 1_000_000)
             firsts.append(number)
         end += len(line.encode()) + 1
         offsets.append(end)

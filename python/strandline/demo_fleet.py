@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Fleet:
     def __init__(self, size: int, ledger: Ledger) -> None:
         self._size = size
         self._ledger = ledger
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the context
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
@@ -56,12 +58,14 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._messages.close()
 
     def start(self) -> None:
         """Starts the processes; they find the database by STRANDLINE_DSN."""
-        command = [sys.executable, "-m", "strandline", "work", "--forever", "--quiet"]
+        command = [sys.executable, "-m", "strandline", "work", "--workers", "1", "--forever", "--quiet"]
         self._processes = [
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(self._size)
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._messages)
+            for _ in range(self._size)
         ]
 
     def kill_after_first_page(self, plans: list[int]) -> Victim:
@@ -106,7 +110,9 @@ class Fleet:
         display = progress.display(True) if show else None
         while not done():
             if all(process.poll() is not None for process in self._processes):
-                raise Fatal("every worker of the demo has ended; run it again, and see their messages above")
+                self._messages.seek(0)
+                said = self._messages.read().decode(errors="replace").strip()
+                raise Fatal(f"every worker of the demo has ended; they said:\n{said}")
             elapsed = time.monotonic() - began
             if elapsed > _PATIENCE:
                 raise Fatal(f"the workers of the demo have not finished within {_PATIENCE:.0f} s; is the machine busy?")

@@ -73,10 +73,11 @@ class Teller:
     def command(self, *words: str, expected: int = 0) -> None:
         """Runs `strandline` with these words, as a person would type it."""
         line = f"$ strandline {shlex.join(words)}"
-        self._print("\n" + self.style.paint(line, "bold"))
+        self._print(self.style.paint(line, "bold"))
         code = cli.main([*words, "--quiet"])
         if code != expected:
             raise BrokenClaim(f"`strandline {shlex.join(words)}` ends with exit code {code} instead of {expected}")
+        self._print("")
 
     def _print(self, text: str) -> None:
         print(text, flush=True)
@@ -217,7 +218,7 @@ def _april(teller: Teller, engine: sl.Engine, fleet: Fleet) -> None:
     plan = engine.plan(Flights(), window="2013")
     assert plan.id is not None
     teller.say(f"engine.plan(Flights(), window='2013') makes plan {plan.id} of {render.plural(plan.slices, 'slice')}:")
-    teller.show("\n".join(str(render.span(window)) for window in plan.windows()))
+    teller.show("\n".join(str(render.days(window)) for window in plan.windows()))
     missing = [(_local(window.start), _local(window.stop)) for window in plan.missing]
     teller.claim("exactly April is planned", missing == [("2013-04-01", "2013-05-01")], missing)
     fleet.wait([plan.id])
@@ -230,7 +231,7 @@ def _ask(teller: Teller, engine: sl.Engine) -> None:
     teller.command("status")
     teller.command("coverage", "flights", "--window", "2013", "--check")
     teller.command("cursor", "flights")
-    teller.command("trace", "flights", "carrier=UA", "flight=1545", "time_hour=2013-01-01T10:00:00Z")
+    teller.command("trace", "flights", "carrier=UA", "flight=1545", "time_hour=2013-01-01T10:00Z")
     teller.command("verify")
     watermark = engine.cursor("flights").value
     teller.claim("the watermark is the end of the year in New York", _local(watermark) == "2014-01-01", watermark)
@@ -241,7 +242,8 @@ def _again(teller: Teller, engine: sl.Engine) -> None:
     teller.chapter("The same again")
     teller.command("ingest", "strandline.demo:Flights", "--window", "2013")
     report = engine.ingest(Flights(), window="2013", progress=False)
-    teller.claim(f"0 rows: {report.reason}", report.rows == 0 and report.status == "SUCCEEDED", report)
+    nothing = report.rows == 0 and report.slices == 0 and report.status == "SUCCEEDED"
+    teller.claim("no row was added, no slice was planned, and the plan says why", nothing and report.reason, report)
 
 
 def _prove(teller: Teller, engine: sl.Engine) -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from strandline import settings
 from strandline.errors import ConfigError
@@ -15,10 +16,12 @@ from strandline.secret import Secret
 if TYPE_CHECKING:
     from strandline.embedded import Server
 
-__all__ = ["ResolvedDsn", "redact", "resolve"]
+__all__ = ["ResolvedDsn", "options", "redact", "resolve", "with_database"]
 
 _URI = re.compile(r"postgres(ql)?://", re.IGNORECASE)
 _PAIRS = re.compile(r"\s*\w+\s*=")
+_PAIR = re.compile(r"\s*(?P<name>\w+)\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>(?:[^\s'\\]|\\.)*))")
+_HOST = re.compile(r"(?P<host>\[[^]]*\]|[^:]*)(?::(?P<port>\d*))?")
 
 
 @dataclass(slots=True)
@@ -97,3 +100,43 @@ def _embedded(text: str, origin: str) -> ResolvedDsn:
         )
     server = embedded.start(directory or None)
     return ResolvedDsn(server.dsn, origin, server)
+
+
+def options(dsn: str) -> dict[str, str]:
+    """The options of a libpq DSN or URI by libpq's names. Raises ConfigError for texts that are neither."""
+    if _URI.match(dsn):
+        parts = urlsplit(dsn)
+        # Several hosts are written a:1,b:2, which urlsplit takes for one.
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        user, _, password = credentials.partition(":")
+        places = [_HOST.fullmatch(place) for place in hosts.split(",")]
+        ports = ",".join(place["port"] or "" for place in places if place)
+        found = {
+            "host": ",".join(place["host"].strip("[]") for place in places if place),
+            "port": ports if ports.strip(",") else "",
+            "user": user,
+            "password": password,
+            "dbname": parts.path.removeprefix("/"),
+        }
+        found = {name: unquote(value) for name, value in found.items() if value}
+        return found | dict(parse_qsl(parts.query, keep_blank_values=True))
+    found = {match["name"]: _unquoted(match) for match in _PAIR.finditer(dsn)}
+    if not found or _PAIR.sub("", dsn).strip():
+        raise ConfigError("the DSN is not understood: write postgresql://user@host/database or 'host=... dbname=...'")
+    return found
+
+
+def with_database(dsn: str, name: str) -> str:
+    """The same server and user, another database."""
+    changed = {**options(dsn), "dbname": name}
+    return " ".join(f"{key}={_quoted(value)}" for key, value in changed.items())
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    text = match["quoted"] if match["quoted"] is not None else match["bare"]
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

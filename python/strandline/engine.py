@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from strandline import _core, presence, trace
-from strandline.address import Address, resolve
 from strandline.coverage import Coverage
 from strandline.coverage_reading import read_coverage
+from strandline.dsn import ResolvedDsn, resolve
 from strandline.errors import ConfigError
 from strandline.ingestion import Ingestion, watermark_of
 from strandline.report import Plan, Report
@@ -59,20 +59,20 @@ class Engine:
     one provider feeds several tables.
     """
 
-    def __init__(self, address: Address, settings: Settings) -> None:
+    def __init__(self, address: ResolvedDsn, settings: Settings) -> None:
         self.schema = settings.schema
         self.settings = settings
         self._address = address
-        self._ledger = presence.open_ledger(address.dsn, settings.schema)
+        self._ledger = presence.open_ledger(address.text, settings.schema)
         try:
-            if address.server is not None:
+            if address.embedded:
                 self._ledger.migrate()
             else:
                 self._ledger.check_schema()
         except BaseException:
             self._ledger.close()
             raise
-        self._ingestion = Ingestion(self._ledger, address.dsn, settings)
+        self._ingestion = Ingestion(self._ledger, address.text, settings)
 
     def __enter__(self) -> Engine:
         return self
@@ -84,6 +84,7 @@ class Engine:
 
     def close(self) -> None:
         """Closes the connection, and lets go of an embedded server. May be called twice."""
+        self._ingestion.close()
         self._ledger.close()
         self._address.close()
 
@@ -334,11 +335,10 @@ def pending_sql(dsn: str | None = None, *, schema: str | None = None) -> str:
         return "\n".join(ledger.migration_sql(version) for version in ledger.pending())
 
 
-def _named(dsn: str | None, schema: str | None) -> tuple[Settings, Address]:
+def _named(dsn: str | None, schema: str | None) -> tuple[Settings, ResolvedDsn]:
     from strandline.settings import load
 
-    settings = load(dsn=dsn, schema=schema)
-    return settings, resolve(settings.dsn)
+    return load(dsn=dsn, schema=schema), resolve(dsn)
 
 
 @contextmanager
@@ -346,7 +346,7 @@ def _opened(dsn: str | None, schema: str | None) -> Iterator[_core.Ledger]:
     """A bare ledger, whatever state its schema is in."""
     settings, address = _named(dsn, schema)
     try:
-        ledger = presence.open_ledger(address.dsn, settings.schema)
+        ledger = presence.open_ledger(address.text, settings.schema)
         try:
             yield ledger
         finally:

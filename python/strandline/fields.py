@@ -32,7 +32,7 @@ class Field:
         return self.default is MISSING
 
     def take(self, value: Any, where: str) -> Any:
-        """The value as it is kept: tuples as lists, references as Secrets. Raises ConfigError that begins with `where`."""
+        """The value as it is kept: tuples as lists, references as Secrets. ConfigError begins with `where`."""
         return _take(self.annotation, value, f"{where}: the field {self.name!r}")
 
 

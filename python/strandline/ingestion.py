@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import strandline
 from strandline import _core, presence, request
-from strandline.errors import ConfigError
+from strandline.errors import ConfigError, Error
 from strandline.job import Jobs
 from strandline.progress import display
 from strandline.report import Failure, Plan, Report, first_failures
-from strandline.source import about, advice, as_source
+from strandline.reference import LOCAL, is_local
+from strandline.source import as_source, only_there
 from strandline.status import window_of
 from strandline.values import Stream, Value
 from strandline.window import Window
@@ -33,13 +35,21 @@ _PROGRESS_EVERY = 0.2
 
 
 class Ingestion:
-    """The steps, for one database and schema. Holds no state between calls."""
+    """The steps, for one database and schema."""
 
     def __init__(self, ledger: Ledger, dsn: str, settings: Settings) -> None:
         self._ledger = ledger
         self._dsn = dsn
         self._schema = settings.schema
         self._settings = settings
+        self._leave: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        """Takes this process out of the ledger's workers, where it planned something that only it can work."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            with contextlib.suppress(Error):
+                leave()
 
     def plan(self, source: Any, ask: Ask, *, dry_run: bool = False) -> Plan:
         """Plans what is missing. Raises ConfigError before anything is written, Conflict for what does not fit the ledger."""
@@ -49,13 +59,14 @@ class Ingestion:
             now=self._ledger.now(),
             local_pool=presence.local_pool(),
             max_slices=self._settings.max_slices,
+            actor=request.actor(),
         )
         if isinstance(found, (Value, Stream)):
             wanted, target = request.of_value(found, ask, place)
             local = True
         else:
             wanted, target = request.of_provider(found, ask, place)
-            local = about(found).local
+            local = is_local(type(found))
         self._check_target(wanted, target.to_dict())
         if not isinstance(found, (Value, Stream)):
             self._cut(found, wanted)
@@ -212,26 +223,26 @@ class Ingestion:
         return report
 
     def _run(self, crew: Crew, workers: int | None, now: Callable[[], Report] | None, progress: Any) -> None:
-        workers = self._settings.workers if workers is None else workers
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-            raise ConfigError(f"workers is {workers!r}; give the number of threads, at least 1")
+        asked: Any = self._settings.workers if workers is None else workers
+        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
+            raise ConfigError(f"workers is {asked!r}; give the number of threads, at least 1")
         show = None if now is None else display(progress)
         if show is None or now is None:
-            crew.run(workers)
+            crew.run(asked)
             return
         due = time.monotonic()
 
         def watch() -> None:
             nonlocal due
-            asked = time.monotonic()
-            if asked < due:
+            began = time.monotonic()
+            if began < due:
                 return
             show(now())
             # A question that takes long is asked less often: it must not take the server's time from the pages.
-            due = asked + max(_PROGRESS_EVERY, 10 * (time.monotonic() - asked))
+            due = began + max(_PROGRESS_EVERY, 10 * (time.monotonic() - began))
 
         try:
-            crew.run(workers, watch)
+            crew.run(asked, watch)
         finally:
             show.close(now())
 
@@ -239,7 +250,7 @@ class Ingestion:
         """The plan and those with live tasks in its window, as far as they can be worked in this process."""
         assert plan.id is not None
         mine = [plan.id]
-        others = []
+        others: list[int] = []
         for other in plan.in_flight_plans:
             (mine if self._workable(other) else others).append(other)
         window = None
@@ -251,18 +262,15 @@ class Ingestion:
     def _workable(self, plan: int) -> bool:
         context = self._ledger.fetch("plan.context", plan)[0]
         reference = context["provenance_config_snapshot"]["reference"]
-        if not reference.startswith("local:"):
+        if not reference.startswith(LOCAL):
             return True
         return presence.source_of(self._dsn, self._schema, plan) is not None
 
     def _refuse_foreign(self, plan: int) -> None:
         context = self._ledger.fetch("plan.context", plan)[0]
         reference = context["provenance_config_snapshot"]["reference"]
-        if reference.startswith("local:") and presence.source_of(self._dsn, self._schema, plan) is None:
-            raise ConfigError(
-                f"plan {plan} loads {reference[6:]}, which only the process that planned it knows;"
-                f" {advice(reference)}"
-            )
+        if reference.startswith(LOCAL) and presence.source_of(self._dsn, self._schema, plan) is None:
+            raise ConfigError(f"plan {plan} cannot be worked here: {only_there(reference)}")
 
     def _check_target(self, wanted: dict[str, Any], target: dict[str, Any]) -> None:
         """Says early what the first page would run into: a table whose columns do not fit what is declared."""
@@ -305,17 +313,20 @@ class Ingestion:
         zone = cursor["time_zone"] if cursor else "UTC"
         identity = result["plan_id"]
 
+        def shown(bounds: list[tuple[int, int]]) -> list[Window]:
+            return [_window(lo, hi, kind, zone) for lo, hi in bounds] if kind in _WINDOWED else []
+
         def windows() -> list[Window]:
             if identity is None:
-                return [_window(lo, hi, kind, zone) for lo, hi in result["slice_bounds"]] if kind in _WINDOWED else []
+                return shown(result["slice_bounds"])
             return self._windows(identity, kind, zone)
 
         return Plan(
             id=identity,
             key=result["plan_key"],
             status=result["status"],
-            window=_window(*result["window"], kind, zone) if result["window"] and kind in _WINDOWED else None,
-            missing=[_window(lo, hi, kind, zone) for lo, hi in result["missing"]] if kind in _WINDOWED else [],
+            window=shown([result["window"]])[0] if result["window"] and kind in _WINDOWED else None,
+            missing=shown(result["missing"]),
             slices=result["slices"],
             reason=result["reason"],
             stream=wanted["stream"]["name"],

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from strandline import presence
 from strandline.errors import Cancelled, ConfigError
-from strandline.request import microseconds
+from strandline.attributes import BACKOFF, microseconds
+from strandline.reference import LOCAL, load
 from strandline.rows import RowEncoder
-from strandline.source import advice, load
+from strandline.source import only_there
 from strandline.target import Target
 from strandline.values import Stream, Value
 from strandline.window import Window
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from strandline.settings import Settings
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_VALUE_BACKOFF = ("1 s", "5 s", "30 s", "2 min", "10 min")
 _VALUE_PAGE_TIMEOUT = 900.0
 
 
@@ -90,7 +90,7 @@ class Job:
 
         return Context(
             window=window,
-            params=json.loads(run.params) if run.params else {},
+            params=self.source.checked_params(json.loads(run.params) if run.params else None),
             expr=json.loads(run.expr) if run.expr else None,
             log=logging.getLogger(f"strandline.provider.{self.name}"),
             attempt=run.attempt_no,
@@ -133,9 +133,9 @@ class Jobs:
         source: Provider | Value | Stream | None = presence.source_of(self._dsn, self._schema, plan)
         if source is None:
             reference = snapshot["reference"]
-            if reference.startswith("local:"):
-                raise ConfigError(f"{reference[6:]} is known to the process that planned it only; {advice(reference)}")
-            source = load(reference, snapshot["config"])
+            if reference.startswith(LOCAL):
+                raise ConfigError(f"plan {plan} cannot be worked here: {only_there(reference)}")
+            source = load(reference)(**snapshot["config"])
         job = Job(
             plan=plan,
             name=row["provenance_code"],
@@ -154,7 +154,7 @@ class Jobs:
             contract=dict(row["contract"] or {}),
             settings=self._settings,
         )
-        backoff = _VALUE_BACKOFF
+        backoff = BACKOFF
         if not isinstance(source, (Value, Stream)):
             backoff = source.backoff
             job.max_attempts = source.max_attempts

@@ -1,4 +1,4 @@
-"""What one process is to the ledger: its name, its renewer of leases, its signs of life, the sources that only it knows.
+"""What one process is to the ledger: its name, its renewer of leases, its signs of life, the sources that it alone has.
 
 All of it is made when first needed and forgotten after a fork, because a child shares neither threads nor connections.
 """
@@ -12,7 +12,8 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ log = logging.getLogger("strandline")
 _lock = threading.Lock()
 _renewers: dict[tuple[str, str, int], tuple[Renewer, int]] = {}
 _sources: dict[tuple[str, str, int], Any] = {}
+_announced: Counter[tuple[str, str]] = Counter()
 _natives: weakref.WeakSet[Any] = weakref.WeakSet()
 _numbers = itertools.count(1)
 
@@ -63,6 +65,27 @@ def forget_source(dsn: str, schema: str, plan: int) -> None:
     """Lets go of a local source whose plan is over."""
     with _lock:
         _sources.pop((dsn, schema, plan), None)
+
+
+def announce(ledger: Ledger, dsn: str, schema: str) -> Callable[[], None]:
+    """Makes this process known as the worker of its local pool, before tasks lie there: no reaper takes them for orphans.
+
+    Returns what takes it back; with the last of several, the process is no longer at work there.
+    """
+    name = process_name()
+    host, pid, _ = name.rsplit(":", 2)
+    ledger.register_worker(name, host, int(pid), _core.versions()["strandline"], [local_pool()])
+    with _lock:
+        _announced[dsn, schema] += 1
+
+    def leave() -> None:
+        with _lock:
+            _announced[dsn, schema] -= 1
+            last = not _announced[dsn, schema]
+        if last:
+            ledger.stop_worker(name)
+
+    return leave
 
 
 @contextmanager
@@ -179,13 +202,13 @@ class Pulse:
 
 
 def keep_from_children(native: Any) -> None:
-    """A forked child must never end `native` (a Ledger, a Renewer): its connection and its thread belong to the parent."""
+    """A forked child must never end `native` (a Ledger, a Renewer): its connection and thread belong to the parent."""
     with _lock:
         _natives.add(native)
 
 
 def _forget() -> None:
-    global _lock, _numbers
+    global _lock, _numbers  # noqa: PLW0603 # a lock that another thread held at the fork stays locked in the child
     _lock = threading.Lock()
     _numbers = itertools.count(1)
     if _natives:
@@ -198,6 +221,7 @@ def _forget() -> None:
     _natives.clear()
     _renewers.clear()
     _sources.clear()
+    _announced.clear()
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -40,18 +40,19 @@ class Display(Protocol):
 
 
 class Limited:
-    """A callable given a Report at most five times a second, and the last one always."""
+    """A callable given a Report at most every `interval` seconds, from `delay` seconds on, and the last one always."""
 
     def __init__(
         self,
         show: Callable[[Report], object],
         interval: float = INTERVAL,
+        delay: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._show = show
         self._interval = interval
         self._clock = clock
-        self._next = float("-inf")
+        self._next = clock() + delay
         self._skipped: Report | None = None
 
     def __call__(self, report: Report) -> None:
@@ -202,8 +203,8 @@ class _Rendered:
 class _Closing(Limited):
     """A limited display that also ends its line."""
 
-    def __init__(self, show: Terminal | Plain | Notebook, interval: float = INTERVAL) -> None:
-        super().__init__(show, interval)
+    def __init__(self, show: Terminal | Plain | Notebook, interval: float = INTERVAL, delay: float = 0.0) -> None:
+        super().__init__(show, interval, delay)
         self._target = show
 
     def close(self, report: Report | None = None) -> None:
@@ -233,7 +234,7 @@ def display(progress: Callable[[Report], object] | bool | None = None) -> Displa
 
 def plain(stream: IO[str], interval: float = PLAIN_INTERVAL) -> Display:
     """Plain lines on `stream`, one every `interval` seconds and one at the end."""
-    return _Closing(Plain(stream), interval)
+    return _Closing(Plain(stream), interval, delay=interval)
 
 
 def _in_notebook() -> bool:

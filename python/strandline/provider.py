@@ -161,7 +161,7 @@ class Provider:
         provider raises.
         """
         token = read_token(cursor)
-        context = Context(window=self._window(window), params=self.checked_params(params), client=client)
+        context = Context(window=self.read_window(window), params=self.checked_params(params), client=client)
         return walk(self, context, token)
 
     def checked_params(self, params: Mapping[str, Any] | None) -> Any:
@@ -179,7 +179,8 @@ class Provider:
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{self.name} does not take these params: {error}") from error
 
-    def _window(self, window: Any) -> Window | None:
+    def read_window(self, window: Any = None) -> Window | None:
+        """The window that `read` uses, with its open sides closed; None for a provider of tokens. ConfigError as there."""
         if self.cursor_type == "token":
             if window is not None:
                 raise ConfigError(
@@ -208,7 +209,7 @@ class Provider:
         raise AttributeError(f"{type(self).__name__} never changes; {name!r} stays")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, Provider) and other.config == self.config
+        return isinstance(other, Provider) and type(other) is type(self) and other.config == self.config
 
     def __hash__(self) -> int:
         return hash((type(self), json.dumps(self.config, sort_keys=True)))

@@ -24,7 +24,7 @@ STATE_COLOURS = {
     "RUNNING": "yellow", "ACTIVE": "yellow", "PARTIAL": "yellow", "HELD": "yellow", "YIELDED": "yellow",
     "warn": "yellow",
     "QUEUED": "blue", "PLANNED": "blue",
-    "FAILED": "red", "LOST": "red", "fail": "red",
+    "FAILED": "red", "LOST": "red", "SILENT": "red", "fail": "red",
     "MISSING": "dim", "CANCELLED": "dim", "SUPERSEDED": "dim",
 }  # fmt: skip
 
@@ -241,10 +241,17 @@ def span(window: Any) -> str | None:
     """A window as '2013-04-01 to 2013-05-01, America/New_York': the zone once, midnights as dates; ids as they are."""
     if window is None:
         return None
+    return f"{days(window)}, {window.time_zone}" if isinstance(window.start, dt.datetime) else days(window)
+
+
+def days(window: Any) -> str | None:
+    """A window without its zone, for a column."""
+    if window is None:
+        return None
     if not isinstance(window.start, dt.datetime):
         return f"{window.start} to {window.stop}"
     zone = window.start.tzinfo
-    return f"{moment(window.start, zone)} to {moment(window.stop, zone)}, {window.time_zone}"
+    return f"{moment(window.start, zone)} to {moment(window.stop, zone)}"
 
 
 def bar(share: float, width: int, style: Style = PLAIN) -> str:

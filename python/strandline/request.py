@@ -7,12 +7,15 @@ import getpass
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from strandline import _core
+from strandline.attributes import microseconds
 from strandline.errors import ConfigError
+from strandline.reference import is_local, reference_of, source_digest
 from strandline.report import plain
+from strandline.source import VALUE_REFERENCE
 from strandline.target import Into, Target, check_identifier, table_of
 from strandline.values import Stream, Value
 from strandline.window import Window, resolve, strategy
@@ -58,51 +61,48 @@ class Place:
     now: int
     local_pool: str
     max_slices: int
-    actor: str = field(default_factory=lambda: actor())
+    actor: str
 
 
 def of_provider(provider: Provider, ask: Ask, place: Place) -> tuple[dict[str, Any], Target]:
-    """The plan request for a provider's stream, and its target. Raises ConfigError for what cannot be planned."""
-    from strandline.source import about as read
-
-    about = read(provider)
+    """The plan request for a provider, and its target. Raises ConfigError for what cannot be planned."""
+    kind = type(provider)
     _check(ask)
-    if ask.schema is not None or about.schema is not None:
-        declared = _declared(ask.schema if ask.schema is not None else about.schema)
-    else:
-        declared = None
-    name = about.stream
-    target = _target(ask, place, name, about.primary_key, about.cursor_field, about.mode)
-    request = _common(ask, place)
-    zone = _core.zone(about.time_zone)
-    request |= {
+    provider.checked_params(ask.params)
+    schema = provider.schema if ask.schema is None else ask.schema
+    declared = None if schema is None else _declared(schema)
+    target = _target(ask, place, provider.name, provider.primary_key, provider.cursor_field, provider.mode)
+    zone = _core.zone(provider.time_zone)
+    digest = source_digest(kind)
+    deadline = provider.deadline if ask.deadline is None else ask.deadline
+    return {
+        **_common(ask, place),
         "provenance": {
-            "code": about.name,
-            "reference": about.reference,
-            "version": about.version,
-            "source_digest": about.source_digest,
-            "config": about.config,
-            "labels": dict(about.labels),
+            "code": provider.name,
+            "reference": reference_of(kind),
+            "version": provider.version,
+            "source_digest": None if digest is None else digest.hex(),
+            "config": provider.config,
+            "labels": dict(provider.labels),
         },
-        "stream": _stream(name, target, declared, about.contract),
-        "trigger": _trigger(ask.trigger, about.name),
+        "stream": _stream(provider.name, target, declared, provider.contract),
+        "trigger": _trigger(ask.trigger, provider.name),
         "cursor": {
-            "type": about.cursor_type.upper(),
+            "type": provider.cursor_type.upper(),
             "time_zone": zone,
-            "origin": _origin(about.origin, about.cursor_type, zone, place.now),
+            "origin": _origin(provider.origin, provider.cursor_type, zone, place.now),
         },
         "value": None,
-        "window": _window(ask.window, about.cursor_type, zone, place.now),
-        "lag": microseconds(about.lag, f"{about.name}.lag"),
-        "lookback": microseconds(about.lookback, f"{about.name}.lookback"),
-        "strategy": _strategy(ask.slice if ask.slice is not None else about.slice, about.cursor_type),
-        "pool": place.local_pool if about.local else about.pool,
-        "mutex_key": about.mutex_key,
-        "max_attempts": about.max_attempts,
-        "max_losses": about.max_losses,
-        "deadline": _deadline(ask.deadline if ask.deadline is not None else about.deadline, place.now),
-    }
-    return request, target
+        "window": _window(ask.window, provider.cursor_type, zone, place.now),
+        "lag": microseconds(provider.lag, f"{provider.name}.lag"),
+        "lookback": microseconds(provider.lookback, f"{provider.name}.lookback"),
+        "strategy": _strategy(provider.slice if ask.slice is None else ask.slice, provider.cursor_type),
+        "pool": place.local_pool if is_local(kind) else provider.pool,
+        "mutex_key": provider.mutex_key,
+        "max_attempts": provider.max_attempts,
+        "max_losses": provider.max_losses,
+        "deadline": _deadline(deadline, place.now),
+    }, target
 
 
 def of_value(source: Value | Stream, ask: Ask, place: Place) -> tuple[dict[str, Any], Target]:
@@ -125,11 +125,11 @@ def of_value(source: Value | Stream, ask: Ask, place: Place) -> tuple[dict[str, 
         value: dict[str, Any] = {"digest": None, "iterator": True}
     else:
         value = {"digest": source.digest(declared), "iterator": False}
-    request = _common(ask, place)
-    request |= {
+    return {
+        **_common(ask, place),
         "provenance": {
             "code": f"value:{target.name}",
-            "reference": "local:value",
+            "reference": VALUE_REFERENCE,
             "version": "1",
             "source_digest": None,
             "config": {},
@@ -148,20 +148,7 @@ def of_value(source: Value | Stream, ask: Ask, place: Place) -> tuple[dict[str, 
         "max_attempts": 5,
         "max_losses": 10,
         "deadline": _deadline(ask.deadline, place.now),
-    }
-    return request, target
-
-
-def microseconds(value: Any, where: str) -> int:
-    """A duration, "10 min" or a timedelta, in microseconds. Raises ConfigError that names `where` it was given."""
-    if isinstance(value, dt.timedelta):
-        return value // _MICROSECOND
-    if isinstance(value, str):
-        try:
-            return _core.duration_us(value)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from None
-    raise ConfigError(f'{where} is {value!r}, a {type(value).__name__}; give a duration such as "10 min" or a timedelta')
+    }, target
 
 
 def _check(ask: Ask) -> None:
@@ -172,14 +159,13 @@ def _check(ask: Ask) -> None:
             raise ConfigError(f"{name} is {getattr(ask, name)!r}; the valid ones are {', '.join(valid)}")
     if ask.mode is not None and ask.mode not in _MODES:
         raise ConfigError(f"mode is {ask.mode!r}; the valid ones are {', '.join(_MODES)}")
-    if isinstance(ask.priority, bool) or not isinstance(ask.priority, int) or not 1 <= ask.priority <= 9:
-        raise ConfigError(f"priority is {ask.priority!r}; it goes from 1 (first) to 9 (last)")
+    priority: Any = ask.priority
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= 9:
+        raise ConfigError(f"priority is {priority!r}; it goes from 1 (first) to 9 (last)")
 
 
 def _common(ask: Ask, place: Place) -> dict[str, Any]:
     delay = 0 if ask.delay is None else microseconds(ask.delay, "delay")
-    if delay < 0:
-        raise ConfigError(f"delay is {ask.delay!r}; it cannot be negative")
     return {
         "operation": ask.operation,
         "actor": place.actor,

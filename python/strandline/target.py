@@ -106,8 +106,9 @@ def _split(into: str | Sequence[str], stream: str, *, split: bool) -> tuple[str,
         if "." in table:
             raise ConfigError(f"into={into!r} has more than one dot; give a pair: into=(schema, table)")
         return schema, table
-    if isinstance(into, Sequence) and len(into) == 2:
-        return into[0], into[1]
+    pair: Any = into
+    if isinstance(pair, (tuple, list)) and len(pair) == 2:
+        return pair[0], pair[1]
     raise ConfigError(f"into={into!r} is not understood; give 'table', 'schema.table', (schema, table) or {{stream: table}}")
 
 

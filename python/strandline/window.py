@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import operator
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from strandline import _core
@@ -100,7 +101,7 @@ class Window:
         return {start: _core.rfc3339(self._lo), stop: _core.rfc3339(self._hi)}
 
     def last(self, step: str | int | dt.timedelta) -> dt.datetime | int:
-        """The inclusive end, for sources whose ranges include both ends: ``stop`` minus one step, never before ``start``.
+        """The inclusive end, for sources whose ranges include both ends: ``stop`` minus a step, never before ``start``.
 
         ``step`` is the source's resolution: ``"1 day"``, ``"1 s"`` or a timedelta, an int for ids.
         """
@@ -126,7 +127,7 @@ class Window:
             raise ConfigError(f"split({slice!r}): {code} asks the provider where to cut. Plan the window instead.")
         lo, hi = _core.frame(spec, self.time_zone, self._lo, self._hi)
         points = _core.cut(spec, self.time_zone, lo, hi)
-        return [self._with(*pair) for pair in zip(points, points[1:], strict=False)]
+        return [self._with(*pair) for pair in pairwise(points)]
 
     def _with(self, lo: int, hi: int) -> Window:
         window = type(self).__new__(type(self))
@@ -273,8 +274,8 @@ def _bound(value: object, side: str, cursor_type: str, time_zone: str, now: int)
     if isinstance(value, dt.timedelta):
         return _in_years(now + value // _MICROSECOND, side)
     raise ConfigError(
-        f"the window's {side} {value!r} is a {type(value).__name__}. Give an aware datetime, a date, a text, a timedelta "
-        "from now, or None for an open side" + ('; ints are for cursor_type "id".' if _is_id(value) else ".")
+        f"the window's {side} {value!r} is a {type(value).__name__}. Give an aware datetime, a date, a text, a "
+        "timedelta from now, or None for an open side" + ('; ints are for cursor_type "id".' if _is_id(value) else ".")
     )
 
 

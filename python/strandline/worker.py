@@ -217,6 +217,8 @@ class Crew:
         )
         try:
             self._jobs.ended(execution())
+            # Whoever ends the last task ends the plan; workers of a pool have no other moment to see it.
+            ledger.close_plan(run.plan_id)
         except Unreachable as error:
             # What was committed stays; the rest of the run is for whoever claims it next.
             log.warning("task %s: the server went away: %s", run.task_id, error)

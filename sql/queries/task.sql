@@ -133,9 +133,10 @@ select t.id, t.plan_id, t.cursor_id, t.generation, t.lo, t.hi, t.status_code, s.
 join strandline.ing_plan_slice s on s.id = t.slice_id order by t.id;
 
 -- name: task.retry_plans
--- Opens plans $1 again, in order.
+-- Opens plans $1 again, in order. Those that are still open are locked too: a close that waits for this must see the queued tasks,
+-- and a close that this waits for must be undone.
 update strandline.ing_plan p set status_code = 'ACTIVE', finished_at = null where p.id = any(array(select id from strandline.ing_plan
-  where id = any($1::bigint[]) and status_code <> 'ACTIVE' order by id for no key update)) returning p.id;
+  where id = any($1::bigint[]) order by id for no key update)) returning p.id;
 
 -- name: task.walk_next
 -- The next pass over the pages of task $1, locked.

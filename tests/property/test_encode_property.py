@@ -63,7 +63,7 @@ COLUMNS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "document": ("json", JSON),
 }
 ROWS = st.lists(
-    st.fixed_dictionaries({name: st.none() | strategy for name, (_, strategy) in COLUMNS.items()}), max_size=8
+    st.fixed_dictionaries({name: st.none() | strategy for name, (_, strategy) in COLUMNS.items()}), max_size=4
 )
 DECLARED = Schema.declare({name: sql_type for name, (sql_type, _) in COLUMNS.items()})
 
@@ -72,7 +72,7 @@ Load = Callable[[Any], list[tuple[Any, ...]]]
 
 @pytest.fixture
 def load(empty_dsn: str) -> Iterator[Callable[[RowEncoder, Any], list[tuple[Any, ...]]]]:
-    """`load(encoder, rows)`: what a fresh table holds after the rows were copied into it, without the lineage columns."""
+    """`load(encoder, rows)`: what a fresh table holds after the rows were copied into it, lineage columns aside."""
     with psycopg.connect(empty_dsn) as connection, connection.cursor(binary=True) as cursor:
 
         def through(encoder: RowEncoder, rows: Any) -> list[tuple[Any, ...]]:
@@ -111,7 +111,9 @@ def same_json(sent: Any, arrived: Any) -> bool:
         return sent.keys() == arrived.keys() and all(same_json(value, arrived[key]) for key, value in sent.items())
     if isinstance(sent, list):
         return len(sent) == len(arrived) and all(map(same_json, sent, arrived))
-    return bool(sent == arrived) and (sent is None) == (arrived is None)
+    if isinstance(sent, float):  # the shortest text of a double above 2^53 is another integer than its exact value
+        return sent == float(arrived)
+    return bool(sent == arrived)
 
 
 def refusal(encoder: RowEncoder, value: Any) -> DataError | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ def points(parts: Intervals) -> set[int]:
 
 
 def is_normal(parts: Intervals) -> bool:
-    return all(lo < hi for lo, hi in parts) and all(a[1] < b[0] for a, b in zip(parts, parts[1:], strict=False))
+    return all(lo < hi for lo, hi in parts) and all(a[1] < b[0] for a, b in pairwise(parts))
 
 
 @given(a=intervals, b=intervals)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,19 +21,19 @@ NEW_YORK = "America/New_York"
 
 
 def at(*parts: int, zone: str = "UTC", fold: int = 0) -> int:
-    moment = dt.datetime(*parts, tzinfo=ZoneInfo(zone), fold=fold)  # type: ignore[misc,arg-type] # year, month, day, ...
+    moment = dt.datetime(*parts, tzinfo=ZoneInfo(zone), fold=fold)  # type: ignore[misc,arg-type] # year, month, ...
     return (moment - EPOCH) // dt.timedelta(microseconds=1)
 
 
 def lengths(points: list[int], unit: int = HOUR) -> list[float]:
-    return [(hi - lo) / unit for lo, hi in zip(points, points[1:], strict=False)]
+    return [(hi - lo) / unit for lo, hi in pairwise(points)]
 
 
 def time(step: str, **more: Any) -> str:
     return json.dumps({"strategy": "TIME", "step": step, **more})
 
 
-# Grids ------------------------------------------------------------------------------------------------------------------
+# Grids ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def time(step: str, **more: Any) -> str:
 def test_a_day_is_as_long_as_its_clock_changes_make_it(zone: str, date: tuple[int, int, int], hours: float) -> None:
     noon = at(*date, 12, zone=zone)
     points = _core.cut("1 day", zone, noon - 40 * HOUR, noon + 40 * HOUR)
-    (day,) = [pair for pair in zip(points, points[1:], strict=False) if pair[0] <= noon < pair[1]]
+    (day,) = [pair for pair in pairwise(points) if pair[0] <= noon < pair[1]]
     assert (day[1] - day[0]) / HOUR == hours
     # The hours of that day: elapsed time from its midnight, the last one may be shorter.
     inside = lengths(_core.cut("1 hour", zone, *day))
@@ -185,7 +186,7 @@ def test_cut_at() -> None:
     assert _core.cut_at([1], 5, 5) == []
 
 
-# Whole units ------------------------------------------------------------------------------------------------------------
+# Whole units ----------------------------------------------------------------------------------------------------------
 
 
 def test_frame() -> None:
@@ -200,7 +201,7 @@ def test_frame() -> None:
     assert _core.frame(dates, "UTC", lo, lo) == (lo, lo)
 
 
-# Strategies as JSON -----------------------------------------------------------------------------------------------------
+# Strategies as JSON ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -311,7 +312,7 @@ def test_slice_specs() -> None:
     assert _core.slice_spec("snapshot", 0, 0) == "{}"
 
 
-# BUDGET and CUSTOM ------------------------------------------------------------------------------------------------------
+# BUDGET and CUSTOM ----------------------------------------------------------------------------------------------------
 
 
 def test_bisect_until_it_fits() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from strandline.window import Window, resolve, strategy
 
 NEW_YORK = "America/New_York"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+NAIVE = dt.datetime(2013, 5, 1)  # noqa: DTZ001 that it has no zone is what it is for
 NOW = dt.datetime(2026, 3, 10, 12, 30, tzinfo=dt.UTC)
 
 
@@ -110,7 +112,8 @@ def test_ids() -> None:
 
 
 def test_local_times_that_occur_twice_or_never() -> None:
-    # 2013-11-03 01:30 happened twice in New York: the first one counts; 2013-03-10 02:30 did not: 03:00 comes after 01:59.
+    # In New York 2013-11-03 01:30 happened twice, and the first one counts; 2013-03-10 02:30 did not happen, 03:00 came
+    # after 01:59.
     assert _core.parse_bound("2013-11-03T01:30", NEW_YORK, 0, "time") == at(2013, 11, 3, 5, 30)
     assert _core.parse_bound("2013-03-10T02:30", NEW_YORK, 0, "time") == at(2013, 3, 10, 7)
     assert _core.parse_bound("2017-10-15", "America/Sao_Paulo", 0, "time") == at(2017, 10, 15, 3)
@@ -170,7 +173,7 @@ def test_rules_go_on_where_the_listed_transitions_end() -> None:
         ("a/b", "id", 'cursor_type is "id"'),
         ("99999999999999999999/", "id", "64 bits"),
         ("2013-05-01/", "id", "no whole number"),
-        ((dt.datetime(2013, 5, 1), None), "time", "start datetime.datetime(2013, 5, 1, 0, 0) has no time zone"),
+        ((NAIVE, None), "time", "start datetime.datetime(2013, 5, 1, 0, 0) has no time zone"),
         ((dt.datetime(2014, 5, 1, tzinfo=dt.UTC), "2013"), "time", "reversed"),
         ((1, 2), "time", "ints are for cursor_type"),
         ((True, 2), "id", "start True is no int"),
@@ -249,7 +252,7 @@ class TestWindow:
         days = self.week.split("1 day")
         assert len(days) == 7
         assert (days[0].start, days[-1].stop) == (self.week.start, self.week.stop)
-        assert all(day.stop == later.start for day, later in zip(days, days[1:], strict=False))
+        assert all(day.stop == later.start for day, later in pairwise(days))
         assert days[-1].bounds[1] - days[-1].bounds[0] == 23 * 3_600_000_000
         assert self.week.split(None) == [self.week]
         assert Window(5, 25).split(10) == [Window(5, 10), Window(10, 20), Window(20, 25)]
@@ -268,7 +271,7 @@ class TestWindow:
         assert 199 in Window(100, 200)
         assert 200 not in Window(100, 200)
         assert Window(100, 200) not in self.week
-        for item in (5, dt.datetime(2013, 3, 5), "2013-03-05"):
+        for item in (5, NAIVE, "2013-03-05"):
             with pytest.raises(ConfigError):
                 assert item in self.week
 
@@ -283,9 +286,9 @@ class TestWindow:
         assert again != "week"
         assert ask(str(again)) == ask(again)
         with pytest.raises(AttributeError, match="never changes"):
-            again.start = 5  # type: ignore[misc,assignment] # that is the point
+            again.start = 5  # type: ignore[misc] # that is the point
         with pytest.raises(AttributeError, match="never changes"):
-            del again.start  # type: ignore[misc] # that is the point
+            del again.start
 
     def test_repr_is_short(self) -> None:
         assert repr(self.week) == "<Window 2013-03-04 to 2013-03-11 America/New_York>"
@@ -303,7 +306,7 @@ class TestWindow:
     @pytest.mark.parametrize(
         ("start", "stop", "message"),
         [
-            (dt.datetime(2013, 1, 1), dt.datetime(2013, 1, 2, tzinfo=dt.UTC), "no time zone"),
+            (NAIVE, NOW, "no time zone"),
             (NOW, 5, "two aware datetimes, or two ints"),
             (None, NOW, "open sides"),
             (True, 5, "two ints"),

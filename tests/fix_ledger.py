@@ -27,7 +27,7 @@ COLUMNS = [("id", "bigint", True), ("v", "text", False)]
 TARGET = {"schema": "public", "table": "readings", "mode": "append", "primary_key": [], "cursor_field": None}
 OPEN = 2**63 - 1
 
-_PATIENCE = 20.0
+_PATIENCE = 10.0
 
 OpenLedger = Callable[..., _core.Ledger]
 Background = Callable[..., "Future[Any]"]

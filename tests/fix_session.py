@@ -15,7 +15,7 @@ from strandline import embedded
 from strandline.embedded.lock import Lock
 
 # Long enough for a loaded machine to renew, short enough that a test can wait for the end of one.
-LEASE = "0.5 s"
+LEASE = "500000 us"
 
 # Beneath /tmp, not in pytest's own directory: as root, the user that the server runs as must be able to enter it.
 _PLACE = Path("/tmp")

@@ -1,8 +1,8 @@
 """The published test of ECMAScript numbers: bit patterns of doubles, and checksums over the lines they make.
 
 The sequence is that of https://github.com/cyberphone/json-canonicalization/tree/master/testdata: listed patterns, then
-2,000 doubles from the smallest normal one upwards, then the doubles in a chain of SHA-256 blocks that begins with 32 zero
-bytes, without zeros and what is not finite. A line is "hexadecimal pattern,number".
+2,000 doubles from the smallest normal one upwards, then the doubles in a chain of SHA-256 blocks that begins with 32
+zero bytes, without zeros and what is not finite. A line is "hexadecimal pattern,number".
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ EMPTY = {"null", '""', "{}", "[]"}
 ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
 
-class Refused(Exception):  # noqa: N818 - it is the word of the form's description
+class Refused(Exception):
     """The value at `path` has no canonical form."""
 
     def __init__(self, path: str, problem: str) -> None:
@@ -119,7 +119,9 @@ def _path(path: str, key: str) -> str:
     return f"{path}.{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else f"{path}[{string(key)}]"
 
 
-def _object(members: Sequence[tuple[Any, Any]], profile: str, defaults: Mapping[str, str], path: str, depth: int) -> str:
+def _object(
+    members: Sequence[tuple[Any, Any]], profile: str, defaults: Mapping[str, str], path: str, depth: int
+) -> str:
     texts: dict[str, str] = {}
     for key, member in members:
         if not isinstance(key, str) or _has_surrogate(key):
@@ -134,7 +136,7 @@ def _object(members: Sequence[tuple[Any, Any]], profile: str, defaults: Mapping[
     return "{" + ",".join(f"{string(key)}:{text}" for key, text in ordered) + "}"
 
 
-def _text(value: object, profile: str, defaults: Mapping[str, str], path: str, depth: int) -> str:  # noqa: PLR0911 - types
+def _text(value: object, profile: str, defaults: Mapping[str, str], path: str, depth: int) -> str:
     match value:
         case None:
             return "null"

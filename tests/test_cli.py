@@ -163,7 +163,7 @@ def test_a_password_in_the_arguments_is_refused_and_not_repeated(words: tuple[st
     [
         (("preview", "shop.Orders"), "package.module:Class"),
         (("preview", "nowhere:Orders"), "no module 'nowhere'"),
-        (("preview", "shop:Nothing"), "has no 'Nothing'; it has Broken, Interrupted, Orders"),
+        (("preview", "shop:Nothing"), "has no 'Nothing'; it has the providers Broken, Interrupted, Orders"),
         (("preview", "shop:NOTHING"), "not a provider class"),
         (("preview", "shop:Orders", "--set", "region"), "--set name=value"),
         (("preview", "shop:Orders", "--set", "colour=red"), "colour"),
@@ -393,7 +393,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(here: Run, dsn: str) -> None:
 
 def test_doctor_finds_late_runs_and_unfolded_coverage(here: Run, connect: Any) -> None:
     here("ingest", "shop:Orders", "--window", "2024-05-01/2024-05-04")
-    assert here("doctor").code == 0
+    found = {row["subject"] for row in here("doctor", "--json").document["findings"] if row["level"] != "ok"}
+    assert found <= {"durability"}  # the suite's own server runs without fsync
     here("plan", "shop:Orders", "--window", "2024-06-01/2024-06-02")
     with connect(autocommit=True) as connection:
         connection.execute(
@@ -402,7 +403,7 @@ def test_doctor_finds_late_runs_and_unfolded_coverage(here: Run, connect: Any) -
         connection.execute(
             "insert into strandline.ing_task_run"
             " (task_id, attempt_no, worker, status_code, leased_until, walk_no, batch_no)"
-            " select id, attempt_no, 'gone:1:1', 'RUNNING', now() - interval '2 hours', walk_no, batch_no"
+            " select id, attempt_no, 'gone:1:1', 'PLANNED', now() - interval '2 hours', walk_no, batch_no"
             " from strandline.ing_task where status_code = 'QUEUED'"
         )
     ran = here("doctor", "--json")

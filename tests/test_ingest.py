@@ -88,7 +88,9 @@ def test_only_what_is_missing_is_planned(engine: sl.Engine, dsn: str) -> None:
 
 
 def test_a_dry_run_stores_nothing(engine: sl.Engine, dsn: str) -> None:
-    plan = engine.plan(Merged, window="2013-05-01/2013-05-03", dry_run=True, schema={"id": "bigint", "at": "timestamptz"})
+    plan = engine.plan(
+        Merged, window="2013-05-01/2013-05-03", dry_run=True, schema={"id": "bigint", "at": "timestamptz"}
+    )
     assert plan.id is None
     assert plan.slices == 2
     assert len(plan.windows()) == 2
@@ -131,7 +133,9 @@ def fails() -> type[Fails]:
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_failure_is_retried_from_the_committed_page(engine: sl.Engine, dsn: str, fails: type[Fails], times: int) -> None:
+def test_a_failure_is_retried_from_the_committed_page(
+    engine: sl.Engine, dsn: str, fails: type[Fails], times: int
+) -> None:
     fails.left.extend(sl.Transient("the source hiccups") for _ in range(times))
     report = engine.ingest(fails, window="2013-05-01/2013-05-04")
     assert (report.status, report.rows) == ("SUCCEEDED", 90)
@@ -179,7 +183,9 @@ def test_a_rate_limit_is_no_failure(engine: sl.Engine, dsn: str, fails: type[Fai
 
 
 @pytest.mark.parametrize("key", [(), ("id",)])
-def test_an_expired_cursor_starts_the_walk_again(engine: sl.Engine, dsn: str, fails: type[Fails], key: tuple[str, ...]) -> None:
+def test_an_expired_cursor_starts_the_walk_again(
+    engine: sl.Engine, dsn: str, fails: type[Fails], key: tuple[str, ...]
+) -> None:
     fails.left.append(sl.CursorExpired("the token is too old"))
     report = engine.ingest(fails, window="2013-05-02/2013-05-03", primary_key=key)
     assert report.status == "SUCCEEDED"

@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "bindings/errors.hpp"
 #include "bindings/canonical_walk.hpp"
+#include "bindings/errors.hpp"
 #include "bindings/register.hpp"
 #include "core/digest.hpp"
 #include "core/error.hpp"
@@ -70,7 +70,8 @@ void read_keywords(const char* function, const char* first, PyObject* const* arg
   }
 }
 
-Arguments read_arguments(const char* function, const char* first, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+Arguments read_arguments(const char* function, const char* first, PyObject* const* args, Py_ssize_t count,
+                         PyObject* names) {
   Arguments into;
   if (count > 3) type_error(std::string{function} + "() takes at most 3 arguments");
   if (count > 0) into.value = args[0];
@@ -109,7 +110,8 @@ PyObject* canonicalise(const Arguments& arguments, Write write, Finish finish) {
   std::optional<core::Defaults> defaults;
   if (arguments.defaults != nullptr && arguments.defaults != Py_None) {
     if (profile == Profile::Exact) {
-      throw core::Error{core::ErrorCode::ConfigError, "defaults need profile='params'; the exact profile drops nothing"};
+      throw core::Error{core::ErrorCode::ConfigError,
+                        "defaults need profile='params'; the exact profile drops nothing"};
     }
     defaults = read_defaults(arguments.defaults);
   }
@@ -119,7 +121,9 @@ PyObject* canonicalise(const Arguments& arguments, Write write, Finish finish) {
   return finish(writer->text());
 }
 
-void write_text(CanonicalWriter& writer, PyObject* text) { core::write_json(writer, python_text(text, "the JSON text")); }
+void write_text(CanonicalWriter& writer, PyObject* text) {
+  core::write_json(writer, python_text(text, "the JSON text"));
+}
 
 PyObject* to_bytes(std::string_view text) {
   return PyBytes_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
@@ -127,23 +131,28 @@ PyObject* to_bytes(std::string_view text) {
 
 PyObject* to_digest(std::string_view text) {
   const core::Digest digest = core::sha256(text);
-  return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(digest.data()), static_cast<Py_ssize_t>(digest.size()));
+  return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(digest.data()),
+                                   static_cast<Py_ssize_t>(digest.size()));
 }
 
 PyObject* canonical(PyObject* /*module*/, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  return guarded([&] { return canonicalise(read_arguments("canonical", "value", args, count, names), write_python, to_bytes); });
+  return guarded(
+      [&] { return canonicalise(read_arguments("canonical", "value", args, count, names), write_python, to_bytes); });
 }
 
 PyObject* digest(PyObject* /*module*/, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  return guarded([&] { return canonicalise(read_arguments("digest", "value", args, count, names), write_python, to_digest); });
+  return guarded(
+      [&] { return canonicalise(read_arguments("digest", "value", args, count, names), write_python, to_digest); });
 }
 
 PyObject* canonical_json(PyObject* /*module*/, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  return guarded([&] { return canonicalise(read_arguments("canonical_json", "text", args, count, names), write_text, to_bytes); });
+  return guarded(
+      [&] { return canonicalise(read_arguments("canonical_json", "text", args, count, names), write_text, to_bytes); });
 }
 
 PyObject* digest_json(PyObject* /*module*/, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  return guarded([&] { return canonicalise(read_arguments("digest_json", "text", args, count, names), write_text, to_digest); });
+  return guarded(
+      [&] { return canonicalise(read_arguments("digest_json", "text", args, count, names), write_text, to_digest); });
 }
 
 // Read access to anything with the buffer protocol, for as long as this lives.
@@ -210,14 +219,17 @@ PyCFunction as_method(Function* function) noexcept {
 
 constexpr int kFast = METH_FASTCALL | METH_KEYWORDS;
 
+// CPython wants the table writable and keeps a pointer to it.
 PyMethodDef methods[] = {
+    // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): see above
     {"canonical", as_method(canonical), kFast,
      "canonical(value, profile='exact', defaults=None)\n--\n\n"
      "The canonical form of a Python value, as UTF-8 JSON text. DataError names the JSON path of what has none."},
     {"digest", as_method(digest), kFast,
      "digest(value, profile='exact', defaults=None)\n--\n\nSHA-256 of canonical(value, ...): 32 bytes."},
     {"canonical_json", as_method(canonical_json), kFast,
-     "canonical_json(text, profile='exact', defaults=None)\n--\n\nThe canonical form of JSON text (str, or bytes of UTF-8)."},
+     "canonical_json(text, profile='exact', defaults=None)\n--\n\nThe canonical form of JSON text (str, or bytes of "
+     "UTF-8)."},
     {"digest_json", as_method(digest_json), kFast,
      "digest_json(text, profile='exact', defaults=None)\n--\n\nSHA-256 of canonical_json(text, ...): 32 bytes."},
     {"sha256", as_method(sha256), METH_O, "sha256(data, /)\n--\n\nSHA-256 of bytes: 32 bytes."},
@@ -225,7 +237,8 @@ PyMethodDef methods[] = {
      "number(value, /)\n--\n\nThe text of a double in the canonical form (ECMAScript's shortest)."},
     {"number_lines", as_method(number_lines), METH_O,
      "number_lines(bits, /)\n--\n\n"
-     "One line 'hexadecimal bit pattern,number' for each eight bytes that are a finite double: the format in which the\n"
+     "One line 'hexadecimal bit pattern,number' for each eight bytes that are a finite double: the format in which "
+     "the\n"
      "reference checksums of ECMAScript numbers are published."},
     {nullptr, nullptr, 0, nullptr},
 };

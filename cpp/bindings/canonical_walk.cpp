@@ -66,7 +66,6 @@ class LazyType {
 
 // Walks one value. Exact types come first, by a pointer comparison each, in the order in which they are common.
 // The recursion is bounded by CanonicalWriter::kMaxDepth.
-// NOLINTBEGIN(misc-no-recursion)
 class Walker {
  public:
   explicit Walker(core::CanonicalWriter& writer) : writer_{writer} {}
@@ -119,8 +118,11 @@ class Walker {
     writer_.key(utf8(object, "key"));
   }
 
-  // References are held while a value is written: it may run Python code (a time zone, a mapping) that lets go of it.
+  // A reference is held while a value is written that may run Python code (a time zone, a mapping), which may let go of it.
   void held(PyObject* borrowed) {
+    const PyTypeObject* const type = Py_TYPE(borrowed);
+    if (type == &PyUnicode_Type) return writer_.string(utf8(borrowed, "string"));
+    if (type == &PyLong_Type) return integer(borrowed);
     const auto object = py::reinterpret_borrow<py::object>(borrowed);
     value(object.ptr());
   }
@@ -231,14 +233,14 @@ class Walker {
       writer_.fail("the dataclass " + name + " has no canonical form; pass dataclasses.asdict(value)");
     }
     if (PyDelta_Check(object)) writer_.fail(name + " has no canonical form; pass its seconds or ISO 8601 text");
-    writer_.fail(name +
-                 " has no canonical form; pass None, bool, int, float, Decimal, str, an aware datetime, a date, a UUID, "
-                 "a list, a tuple or a dict with string keys");
+    writer_.fail(
+        name +
+        " has no canonical form; pass None, bool, int, float, Decimal, str, an aware datetime, a date, a UUID, "
+        "a list, a tuple or a dict with string keys");
   }
 
   core::CanonicalWriter& writer_;
 };
-// NOLINTEND(misc-no-recursion)
 
 }  // namespace
 

@@ -11,15 +11,24 @@ namespace {
 
 const char* class_name(core::ErrorCode code) {
   switch (code) {
-    case core::ErrorCode::ConfigError: return "ConfigError";
-    case core::ErrorCode::DataError: return "DataError";
-    case core::ErrorCode::CountMismatch: return "CountMismatch";
-    case core::ErrorCode::Conflict: return "Conflict";
-    case core::ErrorCode::LeaseLost: return "LeaseLost";
-    case core::ErrorCode::InDoubt: return "InDoubt";
-    case core::ErrorCode::Unreachable: return "Unreachable";
-    case core::ErrorCode::Cancelled: return "Cancelled";
-    case core::ErrorCode::Error: break;
+    case core::ErrorCode::ConfigError:
+      return "ConfigError";
+    case core::ErrorCode::DataError:
+      return "DataError";
+    case core::ErrorCode::CountMismatch:
+      return "CountMismatch";
+    case core::ErrorCode::Conflict:
+      return "Conflict";
+    case core::ErrorCode::LeaseLost:
+      return "LeaseLost";
+    case core::ErrorCode::InDoubt:
+      return "InDoubt";
+    case core::ErrorCode::Unreachable:
+      return "Unreachable";
+    case core::ErrorCode::Cancelled:
+      return "Cancelled";
+    case core::ErrorCode::Error:
+      break;
   }
   return "Error";
 }
@@ -36,6 +45,7 @@ void raise_python(const core::Error& error) {
 }
 
 void register_errors(py::module_& /*module*/) {
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): the signature is pybind11's
   py::register_local_exception_translator([](std::exception_ptr pointer) {
     try {
       if (pointer) std::rethrow_exception(pointer);

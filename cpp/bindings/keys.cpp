@@ -62,7 +62,8 @@ void register_work_keys(py::module_& module) {
   module.def(
       "namespace_key",
       [](const py::object& params, const py::object& expr) {
-        return to_bytes(core::namespace_key(python_text(params.ptr(), "params_json"), python_text(expr.ptr(), "expr_json")));
+        return to_bytes(
+            core::namespace_key(python_text(params.ptr(), "params_json"), python_text(expr.ptr(), "expr_json")));
       },
       py::kw_only(), py::arg("params_json"), py::arg("expr_json"),
       "The namespace_key of parameters and an expression that narrow what is read; zeros for b'{}' and b'null'.");
@@ -93,11 +94,15 @@ void register_work_keys(py::module_& module) {
       [](const py::bytes& task, std::int64_t walk_no, std::int64_t batch_no) {
         return to_bytes(core::batch_key(to_digest(task, "task_key"), walk_no, batch_no));
       },
-      py::kw_only(), py::arg("task_key"), py::arg("walk_no"), py::arg("batch_no"), "The identity of one committed page.");
+      py::kw_only(), py::arg("task_key"), py::arg("walk_no"), py::arg("batch_no"),
+      "The identity of one committed page.");
   module.def(
       "request_hash",
-      [](const py::object& request) { return to_bytes(core::request_hash(python_text(request.ptr(), "request_json"))); },
-      py::kw_only(), py::arg("request_json"), "What a trigger asked for; the same trigger with another hash is a conflict.");
+      [](const py::object& request) {
+        return to_bytes(core::request_hash(python_text(request.ptr(), "request_json")));
+      },
+      py::kw_only(), py::arg("request_json"),
+      "What a trigger asked for; the same trigger with another hash is a conflict.");
 }
 
 void register_ledger_hashes(py::module_& module) {
@@ -134,7 +139,8 @@ void register_ledger_hashes(py::module_& module) {
         }
         return to_bytes(digest.finish());
       },
-      py::arg("rows"), "The digest over coverage rows (task_id, batch_no, generation, lo, hi, record_count), in key order.");
+      py::arg("rows"),
+      "The digest over coverage rows (task_id, batch_no, generation, lo, hi, record_count), in key order.");
 }
 
 }  // namespace

@@ -13,16 +13,16 @@
 namespace strandline::core {
 namespace {
 
-constexpr std::size_t kKeyOverhead = 3;        // the quotes around a key and its colon
-constexpr std::size_t kFewMembers = 24;        // up to here insertion beats std::sort
-constexpr std::size_t kInstantSize = 30;       // "0001-01-01T00:00:00.000001Z" and its quotes
-constexpr std::int64_t kSecond = 1'000'000;    // microseconds
+constexpr std::size_t kKeyOverhead = 3;      // the quotes around a key and its colon
+constexpr std::size_t kFewMembers = 24;      // up to here insertion beats std::sort
+constexpr std::size_t kInstantSize = 30;     // "0001-01-01T00:00:00.000001Z" and its quotes
+constexpr std::int64_t kSecond = 1'000'000;  // microseconds
 constexpr std::int64_t kDay = 86'400 * kSecond;
 
 // The first eight bytes of a plain key as a number that orders as they do. Bytes behind a shorter key count as zero; no
 // plain key holds a zero byte, so a key sorts before every longer key that begins with it.
 std::uint64_t key_prefix(std::string_view key) noexcept {
-  return key.empty() ? 0 : __builtin_bswap64(load_word(key.data(), std::min(key.size(), kWordSize)));
+  return key.empty() ? 0 : __builtin_bswap64(load_word(&key.front(), std::min(key.size(), kWordSize)));
 }
 
 // Short copies in words: a call to memcpy costs more than the bytes of most members. Both sides have the buffer's slack.
@@ -192,7 +192,8 @@ void CanonicalWriter::key(std::string_view utf8) {
   const StringForm form = append_json_string(text_, utf8);
   if (form == StringForm::Invalid) fail("a key that is not valid Unicode (UTF-8)");
   const std::size_t size = text_.size() - begin - 2;
-  if (size > UINT32_MAX || members_.size() == UINT32_MAX) fail("a key of more than 4 GiB, or more than 4 billion members");
+  if (size > UINT32_MAX || members_.size() == UINT32_MAX)
+    fail("a key of more than 4 GiB, or more than 4 billion members");
   const bool plain = form == StringForm::Plain;
   // The prefix comes from the source and not from the text just written: reading that back would wait for the stores.
   // Field by field for the same reason: a finished struct would be read back to be copied into the vector.

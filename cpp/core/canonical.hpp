@@ -41,7 +41,8 @@ class Defaults {
 
 class CanonicalWriter {
  public:
-  static constexpr std::size_t kMaxDepth = 64;  // containers inside each other; also what stops a value that holds itself
+  static constexpr std::size_t kMaxDepth =
+      64;  // containers inside each other; also what stops a value that holds itself
 
   // Forgets everything and begins a new text. `defaults` outlives the text; they count in the params profile only.
   void start(Profile profile, const Defaults* defaults = nullptr);

@@ -22,12 +22,13 @@ void CoverageDigest::start() {
 
 void CoverageDigest::append(const CoverageRow& row) {
   if (!empty_ && std::tie(row.task_id, row.batch_no) <= std::tie(last_task_, last_batch_)) {
-    throw Error{ErrorCode::Error, "coverage rows for a digest have to come once each, in order of (task_id, batch_no): (" +
-                                      std::to_string(row.task_id) + ", " + std::to_string(row.batch_no) + ") came after (" +
-                                      std::to_string(last_task_) + ", " + std::to_string(last_batch_) + ")"};
+    throw Error{ErrorCode::Error,
+                "coverage rows for a digest have to come once each, in order of (task_id, batch_no): (" +
+                    std::to_string(row.task_id) + ", " + std::to_string(row.batch_no) + ") came after (" +
+                    std::to_string(last_task_) + ", " + std::to_string(last_batch_) + ")"};
   }
   const std::array fields{row.task_id, row.batch_no, row.generation, row.lo, row.hi, row.record_count};
-  std::array<char, fields.size() * (kIntegerSize + 1) + 2> text;
+  std::array<char, fields.size() * (kIntegerSize + 1) + 2> text;  // NOLINT(*-member-init): written before it is read
   char* out = text.data();
   if (!empty_) *out++ = ',';
   char separator = '[';

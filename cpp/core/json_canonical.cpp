@@ -61,20 +61,27 @@ class Reader {
   }
 
   // The writer's depth limit is what ends a hostile nesting, so recursion is safe here.
-  void value() {  // NOLINT(misc-no-recursion): bounded by CanonicalWriter::kMaxDepth
+  void value() {
     skip_space();
     switch (peek()) {
-      case '{': return object();
-      case '[': return array();
-      case '"': return writer_.string(string());
-      case 't': return word("true", [this] { writer_.boolean(true); });
-      case 'f': return word("false", [this] { writer_.boolean(false); });
-      case 'n': return word("null", [this] { writer_.null(); });
-      default: return number();
+      case '{':
+        return object();
+      case '[':
+        return array();
+      case '"':
+        return writer_.string(string());
+      case 't':
+        return word("true", [this] { writer_.boolean(true); });
+      case 'f':
+        return word("false", [this] { writer_.boolean(false); });
+      case 'n':
+        return word("null", [this] { writer_.null(); });
+      default:
+        return number();
     }
   }
 
-  void object() {  // NOLINT(misc-no-recursion): see value()
+  void object() {
     writer_.begin_object();
     ++at_;
     skip_space();
@@ -93,7 +100,7 @@ class Reader {
     writer_.end_object();
   }
 
-  void array() {  // NOLINT(misc-no-recursion): see value()
+  void array() {
     writer_.begin_array();
     ++at_;
     skip_space();
@@ -181,14 +188,29 @@ class Reader {
     switch (peek()) {
       case '"':
       case '\\':
-      case '/': decoded_.push_back(*at_); break;
-      case 'b': decoded_.push_back('\b'); break;
-      case 'f': decoded_.push_back('\f'); break;
-      case 'n': decoded_.push_back('\n'); break;
-      case 'r': decoded_.push_back('\r'); break;
-      case 't': decoded_.push_back('\t'); break;
-      case 'u': ++at_; return append_utf8(decoded_, code_point());
-      default: fail("an unknown escape in a string");
+      case '/':
+        decoded_.push_back(*at_);
+        break;
+      case 'b':
+        decoded_.push_back('\b');
+        break;
+      case 'f':
+        decoded_.push_back('\f');
+        break;
+      case 'n':
+        decoded_.push_back('\n');
+        break;
+      case 'r':
+        decoded_.push_back('\r');
+        break;
+      case 't':
+        decoded_.push_back('\t');
+        break;
+      case 'u':
+        ++at_;
+        return append_utf8(decoded_, code_point());
+      default:
+        fail("an unknown escape in a string");
     }
     ++at_;
   }

@@ -35,7 +35,8 @@ class Recipe {
   Recipe& string(std::string_view member, std::string_view value) {
     text_.append(member);
     if (append_json_string(text_, value) == StringForm::Invalid) {
-      throw Error{ErrorCode::DataError, "a key recipe got text that is not valid UTF-8, in its part " + std::string{member}};
+      throw Error{ErrorCode::DataError,
+                  "a key recipe got text that is not valid UTF-8, in its part " + std::string{member}};
     }
     return *this;
   }

@@ -10,10 +10,10 @@
 namespace strandline::core {
 namespace {
 
-constexpr std::int64_t kMaxPlainDigits = 21;      // from here on ECMAScript writes an exponent
-constexpr std::int64_t kMinPlainPoint = -6;       // "0.000000" and more zeros are an exponent too
+constexpr std::int64_t kMaxPlainDigits = 21;           // from here on ECMAScript writes an exponent
+constexpr std::int64_t kMinPlainPoint = -6;            // "0.000000" and more zeros are an exponent too
 constexpr double kExactIntegers = 9007199254740992.0;  // 2^53: up to here every integral double is its own integer
-constexpr std::size_t kLayoutExtra = 32;          // sign, "0.", zeros and exponent around the digits
+constexpr std::size_t kLayoutExtra = 32;               // sign, "0.", zeros and exponent around the digits
 
 char* write_zeros(char* out, std::int64_t count) noexcept {
   std::memset(out, '0', static_cast<std::size_t>(count));
@@ -60,7 +60,7 @@ char* write_short_decimal(char* out, double value) noexcept {
     if (scaled >= kLimit) return nullptr;
     const auto integer = static_cast<std::int64_t>(scaled);
     if (static_cast<double>(integer) != scaled || scaled / kPowers[i] != magnitude || integer == 0) continue;
-    std::array<char, kIntegerSize> digits;
+    std::array<char, kIntegerSize> digits;  // NOLINT(*-member-init): written before it is read
     const char* const end = write_integer(digits.data(), integer);
     auto size = static_cast<std::size_t>(end - digits.data());
     const auto point = static_cast<std::int64_t>(size) - static_cast<std::int64_t>(i + 1);
@@ -74,7 +74,9 @@ bool is_digit(char byte) noexcept { return byte >= '0' && byte <= '9'; }
 
 }  // namespace
 
-char* write_integer(char* out, std::int64_t value) noexcept { return std::to_chars(out, out + kIntegerSize, value).ptr; }
+char* write_integer(char* out, std::int64_t value) noexcept {
+  return std::to_chars(out, out + kIntegerSize, value).ptr;
+}
 
 char* write_double(char* out, double value) noexcept {
   if (std::fabs(value) <= kExactIntegers) {
@@ -84,10 +86,11 @@ char* write_double(char* out, double value) noexcept {
   }
   if (char* const done = write_short_decimal(out, value); done != nullptr) return done;
   // The format is named because to_chars without one, or with `fixed`, prints large integers to the last exact digit.
-  std::array<char, kDoubleSize> text;
+  std::array<char, kDoubleSize> text;  // NOLINT(*-member-init): written before it is read
   const char* const end =
       std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific).ptr;
-  const char* const mark = static_cast<const char*>(std::memchr(text.data(), 'e', static_cast<std::size_t>(end - text.data())));
+  const char* const mark =
+      static_cast<const char*>(std::memchr(text.data(), 'e', static_cast<std::size_t>(end - text.data())));
   char* first = text.data();
   const bool negative = *first == '-';
   if (negative) ++first;

@@ -13,7 +13,7 @@ namespace {
 // Signature, then 32-bit flags and 32-bit length of the header extension, both 0.
 constexpr std::string_view header{"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19};
 constexpr std::string_view trailer{"\377\377", 2};
-constexpr std::size_t lineage_bytes = 2 * (4 + 8);
+constexpr std::size_t lineage_bytes = std::size_t{2} * (4 + 8);
 constexpr std::uint32_t null_length = 0xFFFFFFFF;
 
 }  // namespace

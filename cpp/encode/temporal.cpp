@@ -81,7 +81,7 @@ std::int64_t read_time(Reader& reader) {
   const unsigned hour = reader.number(2, 0, 24);
   reader.expect(':');
   const unsigned minute = reader.number(2, 0, 59);
-  std::int64_t micros = (hour * 60 + minute) * 60 * micros_per_second;
+  std::int64_t micros = (hour * std::int64_t{60} + minute) * 60 * micros_per_second;
   if (reader.take(':')) {
     micros += reader.number(2, 0, 60) * micros_per_second;
     if (reader.take('.')) micros += reader.fraction();
@@ -95,7 +95,7 @@ std::int64_t read_offset(Reader& reader) {
   if (reader.take('Z') || reader.take('z')) return 0;
   const std::int64_t sign = reader.peek() == '-' ? -1 : 1;
   if (!reader.take('-')) reader.expect('+');
-  std::int64_t minutes = reader.number(2, 0, 23) * 60;
+  std::int64_t minutes = reader.number(2, 0, 23) * std::int64_t{60};
   if (reader.take(':') || is_digit(reader.peek())) minutes += reader.number(2, 0, 59);
   return sign * minutes * 60 * micros_per_second;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 
 #include "pg/query.hpp"
 #include "pg/row.hpp"
@@ -86,6 +87,18 @@ void check_schema(Session& session) {
                                                       "; run `strandline migrate` as the role that owns it"};
 }
 
-std::string migration_sql(Session& session, int version) { return session.localized(find(version).text); }
+std::string migration_sql(Session& session, int version) {
+  const Migration& wanted = find(version);
+  std::string out;
+  if (wanted.version == migrations().begin()->version) {
+    out += fill(query("migration.schema"), {{"schema", quote_identifier(session.schema())}}) + ";\n\n";
+    out += std::string{query("migration.table").text} + ";\n\n";
+  }
+  out += std::string{wanted.text} + '\n';
+  out += fill(query("migration.record_text"), {{"version", std::to_string(version)},
+                                               {"title", quote_text(wanted.title)},
+                                               {"checksum", quote_text(wanted.checksum)}});
+  return session.localized(out + ";\n");
+}
 
 }  // namespace strandline::pg

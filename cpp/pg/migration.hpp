@@ -18,7 +18,7 @@ std::vector<int> migrate(Session& session);
 // Throws ConfigError with the command to run unless nothing is pending.
 void check_schema(Session& session);
 
-// The SQL of a version, for this schema.
+// Everything that `migrate` would run for a version in this schema, its record included, for an administrator to run instead.
 [[nodiscard]] std::string migration_sql(Session& session, int version);
 
 }  // namespace strandline::pg

@@ -6,6 +6,7 @@
 
 #include "core/window.hpp"
 #include "pg/cursor.hpp"
+#include "pg/cursor.hpp"
 #include "pg/plan_request.hpp"
 #include "pg/plan_rows.hpp"
 #include "pg/row.hpp"
@@ -334,7 +335,8 @@ void plan_window(Transaction& transaction, const PlanRequest& request, const Enr
                       "with mode merge"};
   }
   if (integer(row, "head_sequence_no") > 0 && !rereads &&
-      !describe_target(transaction, request.target.schema, request.target.table)) {
+      !describe_target(transaction, request.target.schema, request.target.table) &&
+      boolean(transaction.run("plan.has_records", Params{cursor})[0], "known")) {
     throw core::Error{core::ErrorCode::Conflict,
                       request.target.name() +
                           " is gone, and the ledger says that it was loaded; restore the table, or load into another "

@@ -1,6 +1,5 @@
 #include "pg/task.hpp"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 

@@ -129,18 +129,14 @@ def microseconds(duration: Any, where: str) -> int:
 def check_unknown(names: Mapping[str, Any], where: str, *, strict: bool = False) -> None:
     """Raises ConfigError for names that look like misspelt attributes; `strict`: for all that are no attribute."""
     for name in names:
-        if name in NAMES or name.startswith("_"):
+        if name in NAMES or (name.startswith("_") and not strict):
             continue
         close = difflib.get_close_matches(name.lower(), NAMES, 1, 0.5 if strict else 0.85)
-        if close:
-            raise ConfigError(
-                f"{where} sets {name!r}, which is no attribute of a provider; did you mean {close[0]!r}? A constant"
-                " of your own needs a name less alike, or an upper-case one"
-            )
-        if strict:
-            raise ConfigError(
-                f"{where} is given {name!r}, which is no attribute of a provider; they are {', '.join(sorted(NAMES))}"
-            )
+        if close or strict:
+            advice = f"did you mean {close[0]!r}?" if close else f"they are {', '.join(sorted(NAMES))}"
+            if not strict:
+                advice += " A constant of your own needs a name less alike, or an upper-case one"
+            raise ConfigError(f"{where} sets {name!r}, which is no attribute of a provider; {advice}")
 
 
 def _check_name(kind: type, where: str) -> None:

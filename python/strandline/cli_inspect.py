@@ -53,7 +53,7 @@ def _plans_text(plans: list[PlanStatus], now: dt.datetime, console: Console) -> 
         Column("plan", right=True),
         Column("source", shrink=True),
         Column("status", state=True),
-        Column("window", shrink=True),
+        Column("window"),
         Column("slices", right=True),
         Column("running", right=True),
         Column("queued", right=True),
@@ -82,7 +82,7 @@ def _plans_text(plans: list[PlanStatus], now: dt.datetime, console: Console) -> 
 def _tasks_text(tasks: list[TaskStatus], console: Console) -> str:
     columns = [
         Column("task", right=True),
-        Column("window", shrink=True),
+        Column("window"),
         Column("status", state=True),
         Column("attempt", right=True),
         Column("pages", right=True),

@@ -97,8 +97,12 @@ class Coverage:
     def svg(self, width: int = 720, height: int = 64) -> str:
         """The same picture as an SVG element, with a title on every part and a line at the watermark."""
         span = self._span()
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        head += f' role="img" font-family="sans-serif" font-size="11"><title>coverage of {html.escape(self.name)}</title>'
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+        )
+        head += (
+            f' role="img" font-family="sans-serif" font-size="11"><title>coverage of {html.escape(self.name)}</title>'
+        )
         if span is None:
             return f'{head}<text x="4" y="{height // 2}">nothing planned yet</text></svg>'
         lo, hi = span
@@ -170,7 +174,9 @@ def slice_rows(
     free = _core.intervals_subtract([span], taken)
     uncovered = _core.intervals_subtract(free, covered)
     rows += [(lo, CoverageRow(window=window(lo, hi), state="MISSING")) for lo, hi in uncovered]
-    rows += [(lo, CoverageRow(window=window(lo, hi), state="COVERED")) for lo, hi in _core.intervals_intersect(free, covered)]
+    rows += [
+        (lo, CoverageRow(window=window(lo, hi), state="COVERED")) for lo, hi in _core.intervals_intersect(free, covered)
+    ]
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 
 

@@ -31,7 +31,9 @@ def read_coverage(ledger: Ledger, cursor: dict[str, Any], window: Any, by: Any) 
     def shown(a: int, b: int) -> Window:
         return Window.from_bounds(a, b, "time" if kind == "time" else "id", zone)
 
-    parts = tuple(Part(row["lo"], row["hi"], row["state"]) for row in ledger.fetch("coverage.sets", cursor["id"], *span))
+    parts = tuple(
+        Part(row["lo"], row["hi"], row["state"]) for row in ledger.fetch("coverage.sets", cursor["id"], *span)
+    )
 
     def sets(*states: str) -> list[Window]:
         merged = _core.intervals_union([(part.lo, part.hi) for part in parts if part.state in states], [])

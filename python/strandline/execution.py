@@ -196,7 +196,8 @@ class Execution:
         if not self._group.pages:
             # The provider said done after its last rows were committed, or had none: an empty page carries the word.
             self._group.add(
-                {"rows": None, "deleted": None, "before": before, "after": before, "size": 0, "started": self._clock()}, 0
+                {"rows": None, "deleted": None, "before": before, "after": before, "size": 0, "started": self._clock()},
+                0,
             )
 
     def _encoded(self, page: Page, number: int, before: str | None, started: int) -> tuple[dict[str, Any], int]:
@@ -223,7 +224,9 @@ class Execution:
             raise Cancelled(f"task {self._run.task_id} was cancelled; its committed pages stay")
         if state == "lost":
             self._wait()
-            raise LeaseLost(f"the lease of task {self._run.task_id}, attempt {self._run.attempt_no}, passed to another run")
+            raise LeaseLost(
+                f"the lease of task {self._run.task_id}, attempt {self._run.attempt_no}, passed to another run"
+            )
         if self._stop.is_set():
             raise Interrupted(self._why())
 
@@ -247,7 +250,7 @@ class Execution:
         deadline = time.monotonic() + _RECONNECT_FOR
         while True:
             try:
-                if self._shaped != version:
+                if columns and self._shaped != version:
                     for statement in self._ledger.ensure_target(self._target, columns):
                         log.info("%s: %s", self._job.target.name, statement)
                     self._shaped = version

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import strandline
 from strandline import _core, presence, request
 from strandline.errors import ConfigError, Error
 from strandline.job import Jobs
 from strandline.progress import display
-from strandline.report import Failure, Plan, Report, first_failures
 from strandline.reference import LOCAL, is_local
+from strandline.report import Failure, Plan, Report, first_failures
 from strandline.source import as_source, only_there
 from strandline.status import window_of
 from strandline.values import Stream, Value
@@ -71,11 +70,7 @@ class Ingestion:
         if not isinstance(found, (Value, Stream)):
             self._cut(found, wanted)
         if local and not dry_run:
-            # Known before its tasks are, so that no reaper takes them for orphans.
-            host, pid, _ = presence.process_name().rsplit(":", 2)
-            self._ledger.register_worker(
-                presence.process_name(), host, int(pid), strandline.__version__, [presence.local_pool()]
-            )
+            self._leave = self._leave or presence.announce(self._ledger, self._dsn, self._schema)
         wanted["dry_run"] = dry_run
         result = self._ledger.plan(wanted)
         if local and result["plan_id"] is not None:
@@ -107,6 +102,7 @@ class Ingestion:
         """Plans, works until every slice of the window is over, reports."""
         began = time.monotonic()
         budget = Budget(seconds, None)
+        self._threads(workers)  # before anything is written
         plan = self.plan(source, ask)
         assert plan.id is not None
         return self._work_plan(plan, began, budget, workers, progress)
@@ -223,12 +219,10 @@ class Ingestion:
         return report
 
     def _run(self, crew: Crew, workers: int | None, now: Callable[[], Report] | None, progress: Any) -> None:
-        asked: Any = self._settings.workers if workers is None else workers
-        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
-            raise ConfigError(f"workers is {asked!r}; give the number of threads, at least 1")
+        threads = self._threads(workers)
         show = None if now is None else display(progress)
         if show is None or now is None:
-            crew.run(asked)
+            crew.run(threads)
             return
         due = time.monotonic()
 
@@ -242,9 +236,15 @@ class Ingestion:
             due = began + max(_PROGRESS_EVERY, 10 * (time.monotonic() - began))
 
         try:
-            crew.run(asked, watch)
+            crew.run(threads, watch)
         finally:
             show.close(now())
+
+    def _threads(self, workers: int | None) -> int:
+        asked: Any = self._settings.workers if workers is None else workers
+        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
+            raise ConfigError(f"workers is {asked!r}; give the number of threads, at least 1")
+        return asked
 
     def _scope(self, plan: Plan) -> Scope:
         """The plan and those with live tasks in its window, as far as they can be worked in this process."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from strandline import presence
-from strandline.errors import Cancelled, ConfigError
 from strandline.attributes import BACKOFF, microseconds
+from strandline.errors import Cancelled, ConfigError
 from strandline.reference import LOCAL, load
 from strandline.rows import RowEncoder
 from strandline.source import only_there

@@ -5,6 +5,7 @@ All of it is made when first needed and forgotten after a fork, because a child 
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import logging
 import os
@@ -31,6 +32,11 @@ _sources: dict[tuple[str, str, int], Any] = {}
 _announced: Counter[tuple[str, str]] = Counter()
 _natives: weakref.WeakSet[Any] = weakref.WeakSet()
 _numbers = itertools.count(1)
+
+
+def version() -> str:
+    """The version of the installed package, as workers tell it to the ledger."""
+    return importlib.metadata.version("strandline")
 
 
 def process_name() -> str:
@@ -74,7 +80,7 @@ def announce(ledger: Ledger, dsn: str, schema: str) -> Callable[[], None]:
     """
     name = process_name()
     host, pid, _ = name.rsplit(":", 2)
-    ledger.register_worker(name, host, int(pid), _core.versions()["strandline"], [local_pool()])
+    ledger.register_worker(name, host, int(pid), version(), [local_pool()])
     with _lock:
         _announced[dsn, schema] += 1
 

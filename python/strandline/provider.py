@@ -180,7 +180,7 @@ class Provider:
             raise ConfigError(f"{self.name} does not take these params: {error}") from error
 
     def read_window(self, window: Any = None) -> Window | None:
-        """The window that `read` uses, with its open sides closed; None for a provider of tokens. ConfigError as there."""
+        """The window that `read` uses, its open sides closed; None for tokens. Raises ConfigError as `read` does."""
         if self.cursor_type == "token":
             if window is not None:
                 raise ConfigError(

@@ -65,8 +65,12 @@ def load(reference: str) -> type[Provider]:
 
 def source_digest(provider: type) -> bytes | None:
     """SHA-256 of the source text of the class; None where there is no text, as in an interactive session."""
+    # A decorated function has become a class that stands nowhere; its own text is what counts.
+    written = vars(provider).get("__strandline_function__", provider)
+    if isinstance(written, staticmethod):
+        written = written.__func__
     try:
-        return hashlib.sha256(inspect.getsource(provider).encode("utf-8", "surrogatepass")).digest()
+        return hashlib.sha256(inspect.getsource(written).encode("utf-8", "surrogatepass")).digest()
     except (OSError, TypeError):
         return None
 

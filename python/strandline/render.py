@@ -187,7 +187,7 @@ def wrap(text: str, width: int) -> list[str]:
                 lines.append(word[:width])
                 word = word[width:]
             line = word
-        lines.append(line)
+        lines.append(line.rstrip())
     return lines
 
 

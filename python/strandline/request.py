@@ -196,7 +196,9 @@ def _target(
     if chosen not in _MODES:
         raise ConfigError(f"mode is {chosen!r}; the valid ones are {', '.join(_MODES)}")
     if chosen == "merge" and not key:
-        raise ConfigError('mode="merge" matches rows by primary_key, and none is given; name its columns, or use append')
+        raise ConfigError(
+            'mode="merge" matches rows by primary_key, and none is given; name its columns, or use append'
+        )
     return Target(schema, table, chosen, key, cursor_field)
 
 
@@ -254,7 +256,9 @@ def _origin(origin: Any, cursor_type: str, zone: str, now: int) -> int | None:
 def _window(window: Any, cursor_type: str, zone: str, now: int) -> dict[str, Any]:
     if cursor_type == "token":
         if window is not None:
-            raise ConfigError('window= is given, and a provider of cursor_type "token" has none: it goes on at the last token')
+            raise ConfigError(
+                'window= is given, and a provider of cursor_type "token" has none: it goes on at the last token'
+            )
         return {"asked": None, "text": None, "lo": None, "hi": None}
     lo, hi = resolve(window, cursor_type=cursor_type, time_zone=zone, now=now)
     asked = list(window) if isinstance(window, tuple) else window

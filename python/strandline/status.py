@@ -102,7 +102,9 @@ class Status:
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain values that JSON can hold."""
         return {
-            part.name: [{item.name: plain(getattr(row, item.name)) for item in fields(row)} for row in getattr(self, part.name)]
+            part.name: [
+                {item.name: plain(getattr(row, item.name)) for item in fields(row)} for row in getattr(self, part.name)
+            ]
             for part in fields(self)
         }
 

@@ -54,7 +54,9 @@ def table_of(into: Into, stream: str, *, ledger_schema: str) -> tuple[str, str]:
     """
     if isinstance(into, Mapping):
         if stream not in into:
-            raise ConfigError(f"into names {_listed(into)}, and the stream is {stream!r}; give into={{{stream!r}: table}}")
+            raise ConfigError(
+                f"into names {_listed(into)}, and the stream is {stream!r}; give into={{{stream!r}: table}}"
+            )
         into = into[stream]
         if isinstance(into, Mapping):
             raise ConfigError(f"into[{stream!r}] is a mapping; give a table: 'schema.table' or (schema, table)")
@@ -109,7 +111,9 @@ def _split(into: str | Sequence[str], stream: str, *, split: bool) -> tuple[str,
     pair: Any = into
     if isinstance(pair, (tuple, list)) and len(pair) == 2:
         return pair[0], pair[1]
-    raise ConfigError(f"into={into!r} is not understood; give 'table', 'schema.table', (schema, table) or {{stream: table}}")
+    raise ConfigError(
+        f"into={into!r} is not understood; give 'table', 'schema.table', (schema, table) or {{stream: table}}"
+    )
 
 
 def _listed(names: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ class _Databases:
             pytest.fail(f"{program} failed: {done.stderr.strip()}", pytrace=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session")  # type: ignore[untyped-decorator] # mypy does not look into pytest here
 def _strandline_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Databases]:
     from strandline import embedded
     from strandline.dsn import resolve
@@ -114,7 +114,7 @@ def _strandline_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         embedded.remove(directory / "server")
 
 
-@pytest.fixture
+@pytest.fixture  # type: ignore[untyped-decorator] # mypy does not look into pytest here
 def strandline_engine(_strandline_databases: _Databases) -> Iterator[Engine]:
     """An Engine on a database of this test alone, with the schema and nothing in it, which is dropped afterwards.
 

@@ -129,10 +129,14 @@ def find(ledger: Ledger, schema: str, table: str, key: tuple[Any, ...]) -> Trace
     if not batches:
         raise DataError(f"there is no row {where}; check the key's values")
     if len(batches) > 1:
-        raise DataError(f"{where} matches rows of {len(batches)} batches; give more columns: trace(table, {{column: value}})")
+        raise DataError(
+            f"{where} matches rows of {len(batches)} batches; give more columns: trace(table, {{column: value}})"
+        )
     rows = ledger.fetch("trace.batch", batches[0])
     if not rows:
-        raise DataError(f"batch {batches[0]} of {where} is not in the ledger: its history was pruned, or is another database's")
+        raise DataError(
+            f"batch {batches[0]} of {where} is not in the ledger: its history was pruned, or is another database's"
+        )
     return _parts(rows[0])
 
 

@@ -40,7 +40,9 @@ class Value:
         from strandline.page import Page
 
         first = 0 if token is None else _row_number(token)
-        cut = encoder.pages(_behind(self.rows, first), page_records=settings.page_records, page_bytes=settings.page_bytes)
+        cut = encoder.pages(
+            _behind(self.rows, first), page_records=settings.page_records, page_bytes=settings.page_bytes
+        )
         held = next(cut, None)
         while held is not None:
             first += held.record_count
@@ -57,6 +59,7 @@ class Stream:
         self._rows = iter(rows)
         self._kept: deque[tuple[int, Any]] = deque(maxlen=_KEPT_PAGES)
         self._taken = 0
+        self._broken: str | None = None
 
     def pages(self, encoder: RowEncoder, token: Any, settings: Settings) -> Iterator[Page]:
         """Pages of at most `settings.page_records` rows from row `token` on.
@@ -82,10 +85,20 @@ class Stream:
 
     def _next(self, page_records: int) -> Any:
         """The next rows: a batch of a reader of Arrow batches as it is, else as many rows as a page takes."""
-        for first in self._rows:
-            if hasattr(first, "__arrow_c_array__"):
-                return first
-            return [first, *itertools.islice(self._rows, page_records - 1)]
+        if self._broken is not None:
+            # A generator that has raised looks like one that has ended; its rows would be missing without a word.
+            raise Fatal(self._broken)
+        try:
+            for first in self._rows:
+                if hasattr(first, "__arrow_c_array__"):
+                    return first
+                return [first, *itertools.islice(self._rows, page_records - 1)]
+        except Exception as error:
+            self._broken = (
+                f"the iterator raised {type(error).__name__}: {error}; its rows from number {self._taken} on cannot be read"
+                " again: mend it and call again with a fresh one, or give a list or a provider"
+            )
+            raise Fatal(self._broken) from error
         return None
 
 

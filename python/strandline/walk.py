@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -13,6 +12,8 @@ from strandline.errors import ConfigError, DataError
 from strandline.page import Page, json_text
 
 if TYPE_CHECKING:
+    import asyncio
+
     from strandline.context import Context
     from strandline.provider import Provider
 
@@ -157,6 +158,8 @@ class _Loop:
         return self._run(_following(source))
 
     def _run(self, value: Awaitable[Any]) -> Any:
+        import asyncio  # here: it costs more than the rest of the package together, and few providers are async
+
         if self._runner is None:
             if asyncio._get_running_loop() is not None:
                 _drop(value)

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import strandline
-from strandline import _core, presence
+from strandline import presence
 from strandline.errors import Error, LeaseLost, Unreachable
 from strandline.execution import Execution
 
@@ -117,7 +116,7 @@ class Crew:
         host, pid, _ = names[0].rsplit(":", 2)
         served = [self._scope.pool] if self._scope.pool is not None else []
         for name in names:
-            clock.register_worker(name, host, int(pid), strandline.__version__, served)
+            clock.register_worker(name, host, int(pid), presence.version(), served)
         offset = clock.now() - time.time_ns() // 1000
         pulse = presence.Pulse(clock, [*names, presence.process_name()], watch, self._settings.lease)
         threads = [

@@ -16,6 +16,10 @@ select pg_advisory_xact_lock(hashtextextended('strandline.migrate ' || $1, 0));
 -- Writes what was applied: $1 version, $2 title, $3 checksum, $4 milliseconds it took.
 insert into strandline.ing_schema_migration (version, title, checksum, duration_ms) values ($1, $2, $3, $4);
 
+-- name: migration.record_text
+-- The same as text for an administrator to run, with literals in its {places}: {version}, {title}, {checksum}.
+insert into strandline.ing_schema_migration (version, title, checksum, duration_ms) values ({version}, {title}, {checksum}, 0);
+
 -- name: migration.schema
 -- Makes the schema itself ({schema}).
 create schema if not exists {schema};

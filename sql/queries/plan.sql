@@ -43,6 +43,10 @@ left join strandline.ing_cursor c on c.id = p.cursor_id where p.id = $1;
 -- The task of key $1, whatever its state.
 select t.id, t.status_code, t.plan_id, t.slice_id from strandline.ing_task t where t.idempotent_key = $1;
 
+-- name: plan.has_records
+-- Whether any record of cursor $1 was ever stored: a window that turned out to be empty makes no table.
+select exists (select from strandline.ing_coverage where cursor_id = $1 and record_count > 0) as known;
+
 -- name: plan.in_flight
 -- Plans other than $5 with live tasks of cursor $1 in generation $2 that overlap [$3, $4).
 select distinct plan_id from strandline.ing_task

@@ -16,7 +16,11 @@ from strandline.request import Ask, Place
 from strandline.values import Stream, Value
 
 PLACE = Place(
-    ledger_schema="strandline", now=1_370_000_000_000_000, local_pool="local:here:1:0", max_slices=1000, actor="me",
+    ledger_schema="strandline",
+    now=1_370_000_000_000_000,
+    local_pool="local:here:1:0",
+    max_slices=1000,
+    actor="me",
 )
 HOUR = 3_600_000_000
 

@@ -64,7 +64,9 @@ def test_an_identifier_of_63_bytes_is_held() -> None:
     assert check_identifier("x" * 63, "here") == "x" * 63
 
 
-@pytest.mark.parametrize(("names", "message"), [(["a", "_sl_batch"], "reserved"), (["a", "b", "a"], "twice"), ([""], "empty")])
+@pytest.mark.parametrize(
+    ("names", "message"), [(["a", "_sl_batch"], "reserved"), (["a", "b", "a"], "twice"), ([""], "empty")]
+)
 def test_columns_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_columns(names, "the schema of flights")

@@ -1,0 +1,235 @@
+"""Folds: the mark never stays behind what is committed, whoever holds the cursor, and never comes back after a rewind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fix_ledger import (
+    LEASE,
+    Background,
+    Database,
+    Held,
+    OpenLedger,
+    claim,
+    finish,
+    finish_all,
+    query,
+    request,
+)
+from fix_proxy import Proxy
+
+from strandline import _core
+
+
+def test_the_holder_of_a_fold_looks_again(
+    ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
+) -> None:
+    plan = ledger.plan(request(0, 20))
+    first, second = claim(ledger, plan)
+    finish(ledger, first)
+    folder = open_ledger(proxy.dsn)
+    held = proxy.stop_at("cursor.stamp")
+    a = background(folder.fold, plan["cursor_id"])
+    held.wait()  # it has read what is to be folded
+    finish(ledger, second)
+    assert ledger.fold(plan["cursor_id"]) == 0  # skipped, at once
+    held.forward()
+    assert a.result() == 2
+    assert database.mark(plan["cursor_id"]) == 20
+
+
+def test_a_fold_that_found_nothing_looks_again(
+    ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
+) -> None:
+    """Between the look and the lock another folder was faster; then a finisher passes by while the cursor is still held."""
+    plan = ledger.plan(request(0, 20))
+    first, second = claim(ledger, plan)
+    finish(ledger, first)
+    folder = open_ledger(proxy.dsn)
+    before_lock = proxy.stop_at("cursor.lock")
+    a = background(folder.fold, plan["cursor_id"])
+    before_lock.wait()
+    assert ledger.fold(plan["cursor_id"]) == 1
+    before_commit = proxy.stop_at("tx.commit")
+    before_lock.forward()
+    before_commit.wait()  # it holds the cursor and has read nothing
+    finish(ledger, second)
+    assert ledger.fold(plan["cursor_id"]) == 0
+    before_commit.forward()
+    assert a.result() == 1
+    assert database.mark(plan["cursor_id"]) == 20
+
+
+def test_a_planner_looks_again(
+    ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
+) -> None:
+    plan = ledger.plan(request(0, 10))
+    (run,) = claim(ledger, plan)
+    planner = open_ledger(proxy.dsn)
+    held = proxy.stop_at("plan.insert")
+    a = background(planner.plan, request(10, 20))
+    held.wait()  # it holds the cursor
+    finish(ledger, run)
+    assert ledger.fold(plan["cursor_id"]) == 0
+    held.forward()
+    assert a.result()["slices"] == 1
+    assert database.mark(plan["cursor_id"]) == 10
+
+
+def test_a_retry_looks_again(
+    ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
+) -> None:
+    plan = ledger.plan(request(0, 20))
+    first, second = claim(ledger, plan)
+    ledger.give_back(second, "PAUSED")
+    ledger.cancel({"task": second.task_id}, "suite")
+    retrier = open_ledger(proxy.dsn)
+    held = proxy.stop_at("task.retry")
+    a = background(retrier.retry, {"task": second.task_id}, "suite")
+    held.wait()  # it holds the cursor
+    finish(ledger, first)
+    assert ledger.fold(plan["cursor_id"]) == 0
+    held.forward()
+    assert a.result() == [second.task_id]
+    assert database.mark(plan["cursor_id"]) == 10
+
+
+def test_a_claimer_without_work_folds_what_a_killed_holder_left(
+    ledger: _core.Ledger, held: Callable[..., Held], database: Database
+) -> None:
+    plan = ledger.plan(request(0, 10))
+    (run,) = claim(ledger, plan)
+    holder = held()
+    holder.run("cursor.lock", plan["cursor_id"])
+    finish(ledger, run)
+    assert ledger.fold(plan["cursor_id"]) == 0
+    holder.connection.close()  # killed before it could look again
+    database.wait_until("not exists (select from pg_stat_activity where pid = $1::int)", holder.pid)
+    assert database.mark(plan["cursor_id"]) == 0
+    assert claim(ledger, plan) == []
+    assert ledger.fold_all() == 1
+    assert database.mark(plan["cursor_id"]) == 10
+
+
+def test_the_reaper_folds(ledger: _core.Ledger, database: Database) -> None:
+    plan = ledger.plan(request(0, 10))
+    finish(ledger, claim(ledger, plan)[0])
+    assert ledger.reap(lease=LEASE)["folded"] == 1
+    assert database.mark(plan["cursor_id"]) == 10
+
+
+def cover(held: Held, run: _core.Run) -> None:
+    held.run("run.coverage", run.task_id, 1, run.run_id, run.lo, run.hi, 0)
+
+
+def test_a_fold_inside_the_done_commit_wrong_form_breaks(
+    ledger: _core.Ledger, held: Callable[..., Held], database: Database
+) -> None:
+    plan = ledger.plan(request(0, 20))
+    first, second = claim(ledger, plan)
+    cursor = plan["cursor_id"]
+    a, b = held(), held()
+    cover(a, first)
+    assert a.run("cursor.lock", cursor)
+    assert len(a.run("cursor.read", cursor)) == 1
+    cover(b, second)
+    assert b.run("cursor.lock", cursor) == []  # skipped before its commit
+    b.commit()
+    a.run("cursor.merge", cursor, 1, [first.lo], [first.hi])
+    a.run("cursor.stamp", 1, [first.task_id], [1])
+    a.commit()
+    # Both are done, nobody is left, and the second part is in no interval.
+    assert database.intervals(cursor) == [(0, 10)]
+    assert database.value(query("cursor.again"), cursor) is True
+
+
+def test_a_waiting_fold_in_one_statement_wrong_form_breaks(
+    ledger: _core.Ledger, held: Callable[..., Held], database: Database, background: Background
+) -> None:
+    plan = ledger.plan(request(0, 10))
+    (run,) = claim(ledger, plan)
+    holder, folder = held(), held()
+    holder.run("plan.lock", plan["cursor_id"])
+    waiting = background(
+        folder.text,
+        "with c as materialized (select id from strandline.ing_cursor where id = $1::bigint for no key update)"
+        " select v.lo, v.hi from c join strandline.ing_coverage v on v.cursor_id = c.id and v.event_sequence_no is null",
+        plan["cursor_id"],
+    )
+    database.wait_until_blocked(folder.pid, by=holder.pid)
+    finish(ledger, run)
+    holder.commit()
+    assert waiting.result() == []  # the lock is fresh, the coverage is from before it
+    assert len(folder.run("cursor.read", plan["cursor_id"])) == 1
+
+
+# Rewind --------------------------------------------------------------------------------------------------------------
+
+REWIND = (
+    "update strandline.ing_cursor set generation = generation + 1, minimum_generation = generation + 1,"
+    " value_norm = $2::bigint, value = to_json($2::bigint) where id = $1::bigint returning generation"
+)
+REWIND_COPY = (
+    "insert into strandline.ing_interval (cursor_id, generation, lo, hi) select cursor_id, $2::bigint, lo,"
+    " least(hi, $3::bigint) from strandline.ing_interval where cursor_id = $1::bigint and generation = 1"
+    " and lo < $3::bigint"
+)
+
+
+def mark_of_90_with_a_straggler(ledger: _core.Ledger, database: Database) -> tuple[int, _core.Run]:
+    """[0, 50) and [50, 90) are covered and folded, [90, 100) is covered only; [50, 90) is read once more, and not done."""
+    plan = ledger.plan(request(0, 100, step=10))
+    cursor: int = plan["cursor_id"]
+    runs = claim(ledger, plan)
+    for run in runs:
+        assert run.lo is not None
+        if run.lo != 50 and run.lo != 90:
+            finish(ledger, run)
+    ledger.fold(cursor)
+    finish(ledger, next(run for run in runs if run.lo == 90))
+    assert database.mark(cursor) == 50
+    return cursor, next(run for run in runs if run.lo == 50)
+
+
+def test_after_a_rewind_older_coverage_never_moves_the_mark(
+    ledger: _core.Ledger, held: Callable[..., Held], database: Database
+) -> None:
+    cursor, straggler = mark_of_90_with_a_straggler(ledger, database)
+    rewind = held()
+    rewind.run("plan.lock", cursor)
+    (row,) = rewind.text(REWIND, cursor, 50)
+    rewind.text(REWIND_COPY, cursor, row["generation"], 50)
+    rewind.commit()
+    assert ledger.fold(cursor) == 1
+    finish(ledger, straggler)
+    assert ledger.fold(cursor) == 1
+    assert database.mark(cursor) == 50
+    assert database.missing(cursor, 50, 100, generation=2) == [(50, 100)]
+    directions = database.rows(
+        "select direction_code, generation from strandline.ing_cursor_event where cursor_id = $1::bigint"
+        " order by sequence_no desc limit 2",
+        cursor,
+    )
+    assert [(row["direction_code"], row["generation"]) for row in directions] == [("IGNORED", 1)] * 2
+    again = ledger.plan(request(50, 100))
+    assert (again["generation"], again["missing"]) == (2, [(50, 100)])
+    finish_all(ledger, again)
+    assert database.mark(cursor) == 100
+
+
+def test_a_rewind_that_only_cuts_the_intervals_wrong_form_breaks(
+    ledger: _core.Ledger, held: Callable[..., Held], database: Database
+) -> None:
+    cursor, straggler = mark_of_90_with_a_straggler(ledger, database)
+    rewind = held()
+    rewind.run("plan.lock", cursor)
+    rewind.text("delete from strandline.ing_interval where cursor_id = $1::bigint and lo >= 50", cursor)
+    rewind.text(
+        "update strandline.ing_interval set hi = least(hi, 50) where cursor_id = $1::bigint and generation = 1", cursor
+    )
+    rewind.commit()
+    finish(ledger, straggler)
+    ledger.fold(cursor)
+    # [50, 60) of before the rewind moves the mark: the rewound window would not be read again.
+    assert database.mark(cursor) == 60
+    assert (50, 60) not in database.missing(cursor, 50, 60)

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["fix_session", "fix_server", "fix_pgbouncer", "fix_header", "fix_ledger", "fix_proxy"]
+pytest_plugins = ["fix_session", "fix_server", "fix_pgbouncer", "fix_header", "fix_ledger", "fix_proxy", "fix_engine"]

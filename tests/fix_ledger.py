@@ -24,7 +24,13 @@ from strandline import _core
 
 LEASE = 500_000  # microseconds: short enough to wait for its end
 COLUMNS = [("id", "bigint", True), ("v", "text", False)]
-TARGET = {"schema": "public", "table": "readings", "mode": "append", "primary_key": [], "cursor_field": None}
+TARGET: dict[str, Any] = {
+    "schema": "public",
+    "table": "readings",
+    "mode": "append",
+    "primary_key": [],
+    "cursor_field": None,
+}
 OPEN = 2**63 - 1
 
 _PATIENCE = 10.0
@@ -109,7 +115,7 @@ class Held:
     def text(self, statement: str, *values: Any) -> Rows:
         """Runs a statement with parameters $1, $2, .."""
         cursor = psycopg.RawCursor(self.connection, row_factory=dict_row)
-        cursor.execute(statement, values or None)  # type: ignore[call-overload]  # the text is a query of ours
+        cursor.execute(statement, values or None)
         return cursor.fetchall() if cursor.description else []
 
     def commit(self) -> None:

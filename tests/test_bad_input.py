@@ -78,7 +78,7 @@ def test_a_bad_attribute() -> None:
 
 
 def test_an_unknown_strategy(engine: sl.Engine, dsn: str) -> None:
-    with pytest.raises(sl.ConfigError, match="HOURLY.*TIME"):
+    with pytest.raises(sl.ConfigError, match=r"HOURLY.*TIME"):
         engine.ingest(Days, window="2013", slice={"strategy": "HOURLY"})
     nothing_was_written(dsn)
 
@@ -91,13 +91,13 @@ def test_a_reversed_window(engine: sl.Engine, dsn: str) -> None:
 
 
 def test_a_naive_datetime(engine: sl.Engine, dsn: str) -> None:
-    with pytest.raises(sl.ConfigError, match="start .*has no time zone.*Add one"):
+    with pytest.raises(sl.ConfigError, match=r"start .*has no time zone.*Add one"):
         engine.ingest(Days, window=(dt.datetime(2013, 1, 1), None))  # noqa: DTZ001 # the point
     nothing_was_written(dsn)
 
 
 def test_neither_origin_nor_window(engine: sl.Engine, dsn: str) -> None:
-    with pytest.raises(sl.ConfigError, match="nothing to begin from.*origin"):
+    with pytest.raises(sl.ConfigError, match=r"nothing to begin from.*origin"):
         engine.ingest(Days)
     nothing_was_written(dsn)
 
@@ -187,7 +187,8 @@ def test_a_schema_that_was_never_migrated(empty_dsn: str) -> None:
 def test_a_schema_of_a_newer_version(dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         connection.execute(
-            "insert into strandline.ing_schema_migration (version, title, checksum, duration_ms) values (9999, 'later', 'x', 0)"
+            "insert into strandline.ing_schema_migration (version, title, checksum, duration_ms)"
+            " values (9999, 'later', 'x', 0)"
         )
     with pytest.raises(sl.ConfigError, match="9999"):
         sl.connect(dsn)
@@ -236,7 +237,7 @@ def test_a_target_that_vanished(engine: sl.Engine, dsn: str) -> None:
     engine.ingest(Days, window="2013-05-01/2013-05-02")
     with psycopg.connect(dsn) as connection:
         connection.execute("drop table public.days")
-    with pytest.raises(sl.Conflict, match='public.days is gone.*only="all"'):
+    with pytest.raises(sl.Conflict, match=r'public.days is gone.*only="all"'):
         engine.ingest(Days, window="2013-05-01/2013-05-03")
 
 

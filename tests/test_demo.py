@@ -16,8 +16,6 @@ from strandline.demo import PAGE, Flight, Flights, parse
 from strandline.demo_archive import open_archive, package_file, read_package_file
 from strandline.testing import check_provider
 
-pytestmark = pytest.mark.xdist_group("demo")  # four worker processes at a time are enough for two cores
-
 
 def test_the_archive_has_every_line_of_the_package_once() -> None:
     archive = open_archive()
@@ -54,7 +52,7 @@ def test_the_package_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
         package_file()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.slow
 def test_the_story_holds(session_directory: Path) -> None:
     directory = session_directory / "demo"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STRANDLINE_")}

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -491,3 +495,67 @@ def test_the_engine_can_be_awaited(dsn: str) -> None:
             return report
 
     assert asyncio.run(main()).rows == 60
+
+
+def test_a_repeated_trigger_may_be_worked_otherwise(engine: sl.Engine) -> None:
+    first = engine.plan(Days, window="2013-05-01/2013-05-03", trigger="run-1", deadline="1 day", priority=3)
+    again = engine.plan(Days, window="2013-05-01/2013-05-03", trigger="run-1", deadline="2 days", priority=7)
+    assert (again.id, again.repeated) == (first.id, True)
+
+
+def test_ctrl_c_gives_the_run_back(engine: sl.Engine, dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    reached = threading.Event()
+
+    class Long(Days):
+        name = "long"
+
+        def before(self, context: sl.Context, first: int) -> None:
+            if first == 10 and not reached.is_set():
+                reached.set()
+                # What the terminal does: the main thread is interrupted while this page is being fetched.
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                interrupted.wait(0.2)
+
+    interrupted = threading.Event()  # never set: the page takes its time
+    with pytest.raises(KeyboardInterrupt):
+        engine.ingest(Long, window="2013-05-01/2013-05-02")
+    assert "strandline work --plan" in caplog.text
+    task = engine.status("task:1").tasks[0]
+    assert (task.status, task.reason) == ("QUEUED", "INTERRUPTED")
+    report = engine.ingest(Long, window="2013-05-01/2013-05-02")
+    assert report.status == "SUCCEEDED"
+    assert counted(dsn, "long") == (30, 30)
+    assert engine.verify()
+
+
+def test_a_fork_shares_nothing(engine: sl.Engine, dsn: str) -> None:
+    engine.ingest(Days, window="2013-05-01/2013-05-02")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with sl.connect(dsn) as own:
+                code = 0 if own.ingest(Days, window="2013-05-01/2013-05-03").rows == 30 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert engine.ingest(Days, window="2013-05-01/2013-05-04").rows == 30
+    assert counted(dsn) == (90, 90)
+
+
+def test_importing_is_fast_and_opens_nothing() -> None:
+    program = (
+        "import sys, time; began = time.perf_counter(); import strandline; took = time.perf_counter() - began;"
+        " import threading; assert threading.active_count() == 1; assert 'strandline._core' not in sys.modules;"
+        " assert strandline.__all__ == sorted(strandline.__all__); print(took)"
+    )
+    took = min(float(subprocess.check_output([sys.executable, "-c", program])) for _ in range(3))
+    assert took < 0.1
+
+
+def test_every_exported_name_is_there() -> None:
+    for name in sl.__all__:
+        assert getattr(sl, name) is not None
+
+    assert callable(sl.drain)
+    assert callable(sl.provider)

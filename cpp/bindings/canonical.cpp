@@ -219,9 +219,8 @@ PyCFunction as_method(Function* function) noexcept {
 
 constexpr int kFast = METH_FASTCALL | METH_KEYWORDS;
 
-// CPython wants the table writable and keeps a pointer to it.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): CPython wants it writable and keeps a pointer
 PyMethodDef methods[] = {
-    // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): see above
     {"canonical", as_method(canonical), kFast,
      "canonical(value, profile='exact', defaults=None)\n--\n\n"
      "The canonical form of a Python value, as UTF-8 JSON text. DataError names the JSON path of what has none."},

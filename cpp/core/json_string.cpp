@@ -1,16 +1,30 @@
 #include "core/json_string.hpp"
 
 #include <algorithm>
-#include <array>
+
+#include "core/word.hpp"
 
 namespace strandline::core {
 namespace {
 
-constexpr std::size_t kMaxEscape = 6;            // \u00xx
-constexpr std::size_t kMaxSequence = 4;          // bytes of one code point
-constexpr std::size_t kChunk = 4096;             // bytes of source between two requests for room
+constexpr std::uint64_t kOnes = 0x0101010101010101U;
+constexpr std::uint64_t kHighBits = 0x8080808080808080U;
+constexpr std::uint64_t kSpaces = 0x2020202020202020U;  // harmless filling behind a short word
+constexpr std::size_t kMaxEscape = 6;                   // \u00xx
+constexpr std::size_t kMaxSequence = 4;                 // bytes of one code point
+constexpr std::size_t kChunk = 4096;                    // bytes of source between two requests for room
 constexpr unsigned char kFirstUnordered = 0xEE;  // lead byte of U+E000: from here UTF-8 and UTF-16 order may differ
 constexpr std::string_view kHexDigits = "0123456789abcdef";
+
+// Whether any of the eight bytes is a control, a quote, a backslash or not ASCII: those end a span that is copied as it
+// is. A byte is zero where (byte - 1) borrows into the high bit that the byte itself does not have. A borrow can raise a
+// false alarm in a neighbour, never hide a byte, and the careful loop that follows an alarm looks at every byte.
+bool has_special(std::uint64_t word) noexcept {
+  const std::uint64_t quote = word ^ (kOnes * '"');
+  const std::uint64_t backslash = word ^ (kOnes * '\\');
+  const std::uint64_t control = word - kOnes * 0x20U;
+  return (((quote - kOnes) | (backslash - kOnes) | control | word) & kHighBits) != 0;
+}
 
 // Length of the valid UTF-8 sequence at `at`, 0 if there is none (overlong forms, surrogates and values above U+10FFFF
 // are none).
@@ -113,10 +127,10 @@ std::u16string utf16_units(std::string_view text) {
   return units;
 }
 
-}  // namespace
-
-StringForm detail::append_json_string_rest(TextBuffer& buffer, const char* out, std::string_view text,
-                                           std::size_t from) {
+// Everything that the fast path does not do: escapes, characters that are not ASCII, checks. `out` and `from` are
+// where the fast path stopped, in the buffer and in the text. Room for escapes is asked for in chunks: most text needs none,
+// and six times a large text would be a lot of memory.
+StringForm append_carefully(TextBuffer& buffer, const char* out, std::string_view text, std::size_t from) {
   const std::size_t begin = buffer.size();
   buffer.advance_to(out);
   StringForm form = StringForm::Plain;
@@ -144,6 +158,31 @@ StringForm detail::append_json_string_rest(TextBuffer& buffer, const char* out, 
   }
   buffer.append('"');
   return form;
+}
+
+}  // namespace
+
+StringForm append_json_string(TextBuffer& buffer, std::string_view text) {
+  char* out = buffer.reserve(text.size() + 2);
+  *out++ = '"';
+  // Copy first, look afterwards: the buffer's slack makes an eight-byte store always allowed, and most words are clean.
+  // Nothing is committed before the end: where this stops, append_carefully goes on.
+  std::size_t i = 0;
+  for (; i + kWordSize <= text.size(); i += kWordSize) {
+    const std::uint64_t word = load_word(text.data() + i, kWordSize);
+    if (has_special(word)) return append_carefully(buffer, out, text, i);
+    store_word(out, word);
+    out += kWordSize;
+  }
+  if (const std::size_t rest = text.size() - i; rest != 0) {
+    const std::uint64_t word = load_word(text.data() + i, rest) | kSpaces << (8 * rest);
+    if (has_special(word)) return append_carefully(buffer, out, text, i);
+    store_word(out, word);
+    out += rest;
+  }
+  *out++ = '"';
+  buffer.advance_to(out);
+  return StringForm::Plain;
 }
 
 int compare_utf16(std::string_view left, std::string_view right) {

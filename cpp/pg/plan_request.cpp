@@ -81,7 +81,13 @@ void read_trigger(Session& session, PlanRequest& out, const json& request) {
   // What identifies the request: everything that was asked for, as it was asked, so that an open window whose end has moved
   // since is the same request.
   json asked = request;
-  for (const char* name : {"actor", "trigger", "dry_run", "cuts", "max_slices"}) asked.erase(name);
+  // What says how and where it is worked is no part of it: a local pool is another one in every process, and a deadline or an
+  // origin that was given as a duration is another instant at every call.
+  for (const char* name : {"actor", "trigger", "dry_run", "cuts", "max_slices", "pool", "priority", "delay", "deadline",
+                           "labels", "credential", "mutex_key", "max_attempts", "max_losses"}) {
+    asked.erase(name);
+  }
+  if (asked.contains("cursor") && asked["cursor"].is_object()) asked["cursor"].erase("origin");
   for (const char* name : {"lo", "hi"}) {
     if (asked.contains("window") && asked["window"].is_object()) asked["window"].erase(name);
   }

@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from strandline.engine import Engine
@@ -30,12 +30,12 @@ _VERBS = (
 
 
 class AsyncEngine:
-    """Every method of Engine under its own name, to be awaited. Made by `aconnect`; closed by `async with` or `close()`."""
+    """Every method of Engine under its own name, to be awaited. Closed by `async with` or `close()`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def __aenter__(self) -> AsyncEngine:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

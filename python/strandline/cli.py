@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = getattr(importlib.import_module(f"{__package__}.{module}"), function)
         return int(run(arguments, console))
     except KeyboardInterrupt:
-        console.error("interrupted; what is committed stays, and the same command goes on from there")
+        console.error("interrupted; the same command goes on from the last committed page")
         return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has seen enough. Python would complain again while it flushes at exit.

@@ -57,7 +57,8 @@ class Coverage:
     """The state of a window of one cursor, read in one snapshot at `at`.
 
     `covered`, `in_flight`, `failed` and `missing` are disjoint and make up the window: what a reread has in flight or
-    lost stays covered. `watermark` is where the covered prefix ends. `rows` has one entry per slice and gap, or per step.
+    lost stays covered. `watermark` is where the covered prefix ends. `rows`
+    has one entry per slice and gap, or per step.
     """
 
     window: Window | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from strandline import _core
@@ -45,7 +46,7 @@ def read_coverage(ledger: Ledger, cursor: dict[str, Any], window: Any, by: Any) 
         rows = slice_rows(span, tasks, covered, shown)
     else:
         points = _core.cut(strategy(by), zone, *span)
-        rows = step_rows(list(zip(points, points[1:], strict=False)), parts, shown)
+        rows = step_rows(list(pairwise(points)), parts, shown)
     return Coverage(
         window=shown(*span),
         watermark=watermark_of(cursor),

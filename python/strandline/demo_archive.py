@@ -101,7 +101,8 @@ def _cache() -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return Path(tempfile.gettempdir())
+        # Nowhere to keep it: each process unpacks for itself, in a place that only this user can write to.
+        return Path(tempfile.mkdtemp(prefix="strandline-"))
     return directory
 
 

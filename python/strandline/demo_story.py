@@ -10,6 +10,7 @@ import argparse
 import datetime as dt
 import os
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -269,10 +270,13 @@ def _end(teller: Teller, directory: Path, keep: bool) -> None:
     teller.say("")
     teller.claim(f"{teller.claims} claims, all of them checked, in {took}", True)
     teller.chapter("What to try next")
+    if shutil.which("strandline") is None:
+        teller.say("The command strandline lies in the virtual environment:")
+        teller.show(f'export PATH="{Path(sys.executable).parent}:$PATH"')
     if keep:
         teller.say("The server stays. Look around, then stop it:")
         place = shlex.quote(str(directory))
-        teller.show(f"export STRANDLINE_DSN=embedded:{place}\nstrandline status\nstrandline up --stop {place}")
+        teller.show(f"export STRANDLINE_DSN=embedded:{place}\nstrandline status\nstrandline up {place} --stop")
     else:
         teller.say("The server is stopped. To look around in what it holds: make demo KEEP=1")
     teller.say("A smaller start of your own:")

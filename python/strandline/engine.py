@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from strandline import _core, presence, trace
 from strandline.coverage import Coverage
@@ -53,10 +53,10 @@ class Verification:
 
 
 class Engine:
-    """A connection to one ledger. Made by `connect`; closed by `with` or `close()`. Its methods may be called by threads.
+    """A connection to one ledger. Made by `connect`; closed by `with` or `close()`. Threads may share it.
 
-    Where `of` is taken, it names what is meant: a Plan, a plan's id, "task:ID", a provider's name, or "name>table" where
-    one provider feeds several tables.
+    `of` names what is meant: a Plan, a plan's id, "task:ID", a provider's name, or "name>table" where one provider
+    feeds several tables.
     """
 
     def __init__(self, address: ResolvedDsn, settings: Settings) -> None:
@@ -74,7 +74,7 @@ class Engine:
             raise
         self._ingestion = Ingestion(self._ledger, address.text, settings)
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -88,7 +88,7 @@ class Engine:
         self._ledger.close()
         self._address.close()
 
-    # Bringing rows -----------------------------------------------------------------------------------------------------
+    # Bringing rows --------------------------------------------------------------------------------------------------
 
     def ingest(
         self,
@@ -151,7 +151,7 @@ class Engine:
         depends_on: Any = (),
         dry_run: bool = False,
     ) -> Plan:
-        """Plans what of the window is missing and returns; workers, wherever they are, do it. A dry run stores nothing."""
+        """Plans what of the window is missing and returns; workers anywhere do it. A dry run stores nothing."""
         ask = Ask(
             into, window, slice, params, expr, mode, primary_key, schema, only, order, operation, priority, delay,
             deadline, trigger, depends_on,
@@ -191,7 +191,7 @@ class Engine:
             raise ConfigError("this plan is a dry run: it did nothing; plan without dry_run")
         return self._ingestion.report(self._ingestion.find_plan(identity))
 
-    # Asking ------------------------------------------------------------------------------------------------------------
+    # Asking ---------------------------------------------------------------------------------------------------------
 
     def coverage(self, of: Of, window: Any = None, *, by: Any = None) -> Coverage:
         """What of a window (None: all that was ever planned) is covered, in flight, failed, missing.
@@ -231,7 +231,7 @@ class Engine:
         return trace.find(self._ledger, schema, name, key)
 
     def verify(self, of: Of = None, *, anchor: str | bytes | None = None) -> Verification:
-        """Refolds the ledger and checks chain, counts and references. `anchor` is a head hash that was kept elsewhere."""
+        """Refolds the ledger and checks chain, counts and references. `anchor` is a head hash kept elsewhere."""
         cursor = None if of is None else self._cursor_row(of)["id"]
         if isinstance(anchor, str):
             try:
@@ -252,7 +252,7 @@ class Engine:
         """The rows of your own statement, read only. Parameters are $1, $2 ..."""
         return Result(*self._ledger.select(sql, *args))
 
-    # Acting ------------------------------------------------------------------------------------------------------------
+    # Acting ---------------------------------------------------------------------------------------------------------
 
     def cancel(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
         """Ends queued tasks now and asks running ones to end at their next page. Returns [{task, status}]."""
@@ -266,7 +266,7 @@ class Engine:
         """
         return self._ledger.retry(self._acted_on(of), actor(), reason)
 
-    # -------------------------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------------------------
 
     def _cursor_row(self, of: Of) -> dict[str, Any]:
         if of is None:

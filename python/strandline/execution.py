@@ -147,7 +147,7 @@ class Execution:
             with contextlib.suppress(Error):
                 self._wait()
             raise
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 # whatever the provider raises is classified
             self._settle()
             walks_left = run.walk_no < self._job.max_attempts
             if isinstance(error, CursorExpired) and run.checkpoint is not None and walks_left:

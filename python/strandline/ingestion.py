@@ -51,7 +51,7 @@ class Ingestion:
                 leave()
 
     def plan(self, source: Any, ask: Ask, *, dry_run: bool = False) -> Plan:
-        """Plans what is missing. Raises ConfigError before anything is written, Conflict for what does not fit the ledger."""
+        """Plans what is missing. ConfigError before anything is written, Conflict for what does not fit."""
         found = as_source(source)
         place = request.Place(
             ledger_schema=self._schema,
@@ -283,7 +283,7 @@ class Ingestion:
         return [] if columns is None else self._ledger.target_ddl(target, [tuple(column) for column in columns])
 
     def _cut(self, provider: Provider, wanted: dict[str, Any]) -> None:
-        """BUDGET and CUSTOM ask the provider where to cut: outside any transaction, for what a dry run finds missing."""
+        """BUDGET and CUSTOM ask the provider where to cut what a dry run finds missing, outside any transaction."""
         spec = wanted["strategy"] or {}
         kind = spec.get("strategy")
         if kind not in ("BUDGET", "CUSTOM"):

@@ -74,7 +74,7 @@ def forget_source(dsn: str, schema: str, plan: int) -> None:
 
 
 def announce(ledger: Ledger, dsn: str, schema: str) -> Callable[[], None]:
-    """Makes this process known as the worker of its local pool, before tasks lie there: no reaper takes them for orphans.
+    """Makes this process known as the worker of its local pool, before tasks lie there: else a reaper ends them.
 
     Returns what takes it back; with the last of several, the process is no longer at work there.
     """

@@ -1,8 +1,8 @@
 """Worker processes: `strandline work`, several times, from one parent.
 
-The database is told to the children as the parent was told: by their environment, or by a reference without a password,
-because everybody on the machine can read their arguments. A child of a parent that was killed ends by itself: the kernel tells it where it can (Linux), and it looks for its
-parent while it waits for work everywhere.
+The database is told to the children as the parent was told: by their environment, or by a reference without a
+password, because everybody on the machine can read their arguments. A child of a parent that was killed ends by itself:
+the kernel tells it where it can (Linux), and it looks for its parent while it waits for work everywhere.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Self
 
 PARENT = "STRANDLINE_PARENT_PID"
 """Set for a child: the process without which it must not live on."""
@@ -24,7 +25,10 @@ _GRACE = 30.0
 
 
 class Processes:
-    """One child for each list of arguments. Leaving the context asks those that still live to end (SIGINT: pages in hand are finished), then kills."""
+    """One child for each list of arguments.
+
+    Leaving the context asks those that still live to end (SIGINT: pages in hand are finished), then kills them.
+    """
 
     def __init__(self, arguments: Sequence[Sequence[str]]) -> None:
         # One worker each, said aloud: the setting `workers` of the parent would make a child a parent, and so on.
@@ -32,7 +36,7 @@ class Processes:
         self._environment = {**os.environ, PARENT: str(os.getpid())}
         self.children: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> Self:
         for command in self._commands:
             # What they did is in the ledger; the parent's stdout is for the parent's result.
             self.children.append(

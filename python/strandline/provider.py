@@ -34,8 +34,8 @@ class Provider:
 
     next() returns one Page, bare rows, or None; its cursor is where the last committed page ended, None at the start.
     pages() is a generator of them; its end is the end of the slice. Both may be async. Optional: around(context), a
-    generator or a context manager whose value is context.client; check(); estimate(window) -> int and slices(window)
-    for the strategies BUDGET and CUSTOM; classify(exception) -> Error | None.
+    generator or a context manager whose value is context.client; estimate(window) -> int and slices(window) for the
+    strategies BUDGET and CUSTOM; classify(exception) -> Error | None.
 
     Annotated names are configuration: keyword-only arguments of the constructor, checked, stored as JSON. Instances
     never change, because threads share them. A class is checked when it is made: ConfigError says what is wrong with
@@ -48,10 +48,10 @@ class Provider:
     contract: "evolve" or "freeze" for columns that are not declared. origin: where the first window starts. time_zone:
     of dates, texts and calendar slices. slice: "1 week", a timedelta, a number of ids, or a strategy as a mapping; None
     is one slice. lag: how far behind now an open window ends. lookback: how far before the watermark a window without a
-    start begins. pool: who works the tasks. page_timeout: how long one page may take. max_attempts, max_losses:
-    failures and lost leases since the last progress before a slice is given up. deadline: when it is no longer wanted.
-    backoff: pauses after failures, the last one repeats. labels: recorded with every plan. Params: a class that params
-    are checked with.
+    start begins. pool: who works the tasks. page_timeout: how long one page may take. max_attempts: failures since the
+    last progress before a slice is given up. max_losses: lost leases since the last progress before it is given up.
+    deadline: when it is no longer wanted. backoff: pauses after failures, the last one repeats. labels: recorded with
+    every plan. Params: a class that params are checked with.
     """
 
     name: ClassVar[str]
@@ -102,7 +102,7 @@ class Provider:
             """What stays open while a slice is read; its value is context.client."""
 
         def check(self) -> Any:
-            """Raises where the source cannot be used."""
+            """Raises where the source cannot be used. For callers of your own: strandline does not ask it yet."""
 
         def estimate(self, window: Window) -> Any:
             """About how many records a window has, for the strategy BUDGET."""

@@ -55,7 +55,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the request is made: the ledger's schema, its clock (microseconds), the pool of local sources, the limits."""
+    """Where a request is made: the ledger's schema, its clock (microseconds), the pool of local sources, the limits."""
 
     ledger_schema: str
     now: int

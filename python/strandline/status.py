@@ -87,7 +87,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Plans, newest first; tasks where a plan, a task or a state of tasks was asked for; workers. Iterates over plans."""
+    """Plans, newest first; tasks where a plan, a task or their state was asked for; workers. Iterates over plans."""
 
     plans: list[PlanStatus] = field(default_factory=list)
     tasks: list[TaskStatus] = field(default_factory=list)

@@ -31,7 +31,7 @@ _ARROW_TYPES = {
 
 
 class Result:
-    """Rows of a query as tuples, read in one piece. `columns` are the names, `types` PostgreSQL's names of the types."""
+    """Rows of a query as tuples, read in one piece. `columns` are the names, `types` PostgreSQL's names of types."""
 
     def __init__(self, columns: Sequence[str], types: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
         self.columns = tuple(columns)

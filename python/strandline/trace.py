@@ -92,7 +92,7 @@ _PARTS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Each part is a mapping; `config` is the provider reference, version and fields as they were when it was triggered."""
+    """Each part is a mapping; `config` is the provider's reference, version and fields as they were at the trigger."""
 
     batch: Mapping[str, Any]
     run: Mapping[str, Any]
@@ -107,15 +107,16 @@ class Trace:
         return {item.name: plain(getattr(self, item.name)) for item in fields(self)}
 
     def _repr_html_(self) -> str:
+        shown = {name: json.dumps(value, ensure_ascii=False) for name, value in self.to_dict().items()}
         rows = "".join(
-            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(json.dumps(value, ensure_ascii=False))}</td></tr>"
-            for name, value in self.to_dict().items()
+            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in shown.items()
         )
         return f"<table>{rows}</table>"
 
 
 def find(ledger: Ledger, schema: str, table: str, key: tuple[Any, ...]) -> Trace:
-    """The trace of the row of schema.table with this key: values in the order of the primary key, or one {column: value}.
+    """The trace of one row of schema.table. `key` has the values of its primary key in order, or one {column: value}.
 
     Raises ConfigError for a key that does not fit the table, DataError for a row that is not there, that strandline did
     not write, or that several batches match.

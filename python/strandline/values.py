@@ -73,8 +73,8 @@ class Stream:
         expected = again[0][0] if again else self._taken
         if expected != first:
             raise Fatal(
-                f"the iterator is at row {self._taken} and row {first} is needed again; give a list or a provider, which"
-                " can be read from any place, or call again with a fresh iterator"
+                f"the iterator is at row {self._taken} and row {first} is needed again; give a list or a provider,"
+                " which can be read from any place, or call again with a fresh iterator"
             )
         for start, rows in again:
             yield Page(rows, cursor={"row": start + len(rows)}, done=False)
@@ -95,8 +95,8 @@ class Stream:
                 return [first, *itertools.islice(self._rows, page_records - 1)]
         except Exception as error:
             self._broken = (
-                f"the iterator raised {type(error).__name__}: {error}; its rows from number {self._taken} on cannot be read"
-                " again: mend it and call again with a fresh one, or give a list or a provider"
+                f"the iterator raised {type(error).__name__}: {error}; its rows from number {self._taken} on cannot be"
+                " read again: mend it and call again with a fresh one, or give a list or a provider"
             )
             raise Fatal(self._broken) from error
         return None

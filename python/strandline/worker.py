@@ -28,7 +28,7 @@ _PATIENCE = 30.0
 _REAP_EVERY = 1 / 3
 """Leases between two looks for lost runs, per process."""
 _TICK = 0.05
-"""Seconds between two looks of the waiting thread at the clock, progress and Ctrl-C: the latter ends a wait within 100 ms."""
+"""Seconds between two looks of the waiting thread at clock, progress and Ctrl-C, which ends a wait within 100 ms."""
 
 
 @dataclass(slots=True)
@@ -117,7 +117,8 @@ class Crew:
         served = [self._scope.pool] if self._scope.pool is not None else []
         for name in names:
             clock.register_worker(name, host, int(pid), presence.version(), served)
-        offset = clock.now() - time.time_ns() // 1000
+        # The server's clock, carried on by a steady one: this machine's clock may be wrong, and may be put right meanwhile.
+        offset = clock.now() - time.monotonic_ns() // 1000
         pulse = presence.Pulse(clock, [*names, presence.process_name()], watch, self._settings.lease)
         threads = [
             threading.Thread(target=self._thread, args=(name, watch, offset), name=f"strandline {name}", daemon=True)
@@ -158,10 +159,10 @@ class Crew:
             ledger = self._reach(lambda: presence.open_ledger(self._dsn, self._schema))
             with ThreadPoolExecutor(1, thread_name_prefix=f"strandline commit {name}") as committer:
                 try:
-                    self._loop(name, ledger, watch, committer, lambda: offset + time.time_ns() // 1000)
+                    self._loop(name, ledger, watch, committer, lambda: offset + time.monotonic_ns() // 1000)
                 finally:
                     ledger.close()
-        except BaseException as error:  # told to the thread that waits
+        except BaseException as error:  # noqa: BLE001 # told to the thread that waits
             if self._error is None:
                 self._error = error
             self._halt("FAILED")

@@ -28,6 +28,7 @@ def test_is_stored_without_output(path: Path) -> None:
             assert cell.execution_count is None, f"{path.name}: clear all outputs before saving"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_and_draws_its_coverage(path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRANDLINE_DSN", dsn)

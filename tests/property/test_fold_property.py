@@ -84,7 +84,10 @@ def test_the_merge_equals_a_multirange(seed: int, held: Callable[..., Held]) -> 
 def test_a_merge_that_forgets_the_part_to_its_left_wrong_form_breaks(held: Callable[..., Held]) -> None:
     """Only parts that begin inside the new one are joined: one that begins before it and reaches into it is not."""
     text = query("cursor.merge")
-    old = "coalesce((select max(j.lo) from strandline.ing_interval j where j.cursor_id = $1 and j.generation = $2 and j.lo <= lower(n.r)), lower(n.r))"
+    old = (
+        "coalesce((select max(j.lo) from strandline.ing_interval j where j.cursor_id = $1 and j.generation = $2"
+        " and j.lo <= lower(n.r)), lower(n.r))"
+    )
     assert old in text
     chance, worker, model = random.Random(3), held(), Model()
     for _ in range(100):
@@ -134,9 +137,7 @@ def check_fold(ledger: _core.Ledger, database: Database, chance: random.Random, 
         events += 1
         assert database.intervals(cursor) == model.intervals()
         assert database.mark(cursor) == model.mark(0)
-    head = database.rows(
-        "select head_sequence_no, value_norm from strandline.ing_cursor where id = $1::bigint", cursor
-    )
+    head = database.rows("select head_sequence_no, value_norm from strandline.ing_cursor where id = $1::bigint", cursor)
     assert head == [{"head_sequence_no": events, "value_norm": model.mark(0)}]
 
 
@@ -154,6 +155,12 @@ def test_the_fold_of_any_parts_equals_a_multirange(ledger: _core.Ledger, databas
 
 
 def check_ledger(database: Database) -> None:
-    """The chain holds, and refolding the events gives the intervals. Not the whole of verify: no task stands behind the parts."""
-    for name in ("verify.check_chain", "verify.check_head", "verify.check_intervals", "verify.check_mark", "verify.check_refold"):
+    """The chain holds and refolds to the intervals. Not the whole of verify: no task stands behind the parts."""
+    for name in (
+        "verify.check_chain",
+        "verify.check_head",
+        "verify.check_intervals",
+        "verify.check_mark",
+        "verify.check_refold",
+    ):
         assert database.rows(query(name), None) == [], name

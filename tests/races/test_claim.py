@@ -12,7 +12,10 @@ from fix_proxy import Proxy
 from strandline import _core
 
 EVERYTHING = ["-infinity"] * 9
-LANE = "select id from strandline.ing_task where status_code = 'QUEUED' and plan_id = $1::bigint limit 100"
+LANE = (
+    "select id from strandline.ing_task where status_code = 'QUEUED' and plan_id = $1::bigint limit 100"
+    " for no key update skip locked"
+)
 
 
 @pytest.fixture
@@ -40,24 +43,22 @@ def test_a_claim_takes_exactly_its_limit(
 @pytest.mark.parametrize(
     "claiming",
     [
-        f"update strandline.ing_task t set status_code = 'RUNNING' from ({LANE} for no key update skip locked) s"
-        " where s.id = t.id and t.status_code = 'QUEUED' and t.plan_id = $1::bigint",
-        "update strandline.ing_task t set status_code = 'RUNNING' where t.status_code = 'QUEUED'"
-        f" and t.plan_id = $1::bigint and t.id in ({LANE} for no key update skip locked)",
+        f"from ({LANE}) s where s.id = t.id and t.status_code = 'QUEUED' and t.plan_id = $1::bigint",
+        f"where t.status_code = 'QUEUED' and t.plan_id = $1::bigint and t.id in ({LANE})",
     ],
     ids=["from", "in"],
 )
 def test_a_locking_operand_wrong_form_breaks(
     claiming: str, unanalysed: dict[str, object], held: Callable[..., Held], database: Database
 ) -> None:
-    """The plan that the server chooses when it believes in few rows: the operand is scanned again for each outer row."""
+    """A server that expects few rows scans the operand again for each outer row, and each scan locks the next 100."""
     worker = held()
     worker.text("set local enable_hashjoin = off")
     worker.text("set local enable_mergejoin = off")
     worker.text("set local enable_material = off")
     worker.text("set local enable_hashagg = off")
     worker.text("set local enable_sort = off")
-    worker.text(claiming, unanalysed["plan_id"])
+    worker.text(f"update strandline.ing_task t set status_code = 'RUNNING' {claiming}", unanalysed["plan_id"])
     worker.commit()
     assert running(database) > 100
 
@@ -82,9 +83,7 @@ def test_a_claim_that_waits_wrong_form_breaks(ledger: _core.Ledger, held: Callab
     assert len(a.run("task.claim_plan", 6, EVERYTHING, "a", LEASE, [plan["plan_id"]])) == 6
     b.text("set local lock_timeout = '50ms'")
     with pytest.raises(psycopg.errors.LockNotAvailable):
-        b.text(
-            wrong("task.claim_plan", (" skip locked", "")), 6, EVERYTHING, "b", LEASE, [plan["plan_id"]]
-        )
+        b.text(wrong("task.claim_plan", (" skip locked", "")), 6, EVERYTHING, "b", LEASE, [plan["plan_id"]])
 
 
 def parent_and_child(ledger: _core.Ledger, database: Database) -> tuple[dict[str, object], _core.Run, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fix_ledger import LEASE, Background, Database, Held, OpenLedger, claim, finish, request
 from fix_proxy import Proxy
@@ -12,7 +13,7 @@ from strandline import _core
 CAUSE = {"origin": "provider", "kind": "fatal", "message": "no", "where": None}
 
 
-def status(database: Database, plan: dict[str, object]) -> str:
+def status(database: Database, plan: dict[str, Any]) -> str:
     found: str = database.value("select status_code from strandline.ing_plan where id = $1::bigint", plan["plan_id"])
     return found
 
@@ -66,7 +67,7 @@ def test_a_close_inside_the_done_commit_wrong_form_breaks(
     assert status(database, plan) == "ACTIVE"  # and nobody is left
 
 
-def failed_plan(ledger: _core.Ledger, *, closed: bool) -> tuple[dict[str, object], int]:
+def failed_plan(ledger: _core.Ledger, *, closed: bool) -> tuple[dict[str, Any], int]:
     plan = ledger.plan(request(0, 10))
     (run,) = claim(ledger, plan)
     assert ledger.fail(run, CAUSE, reason="PROVIDER_ERROR", retryable=False, backoff=[]) == "FAILED"

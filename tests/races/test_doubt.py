@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fix_ledger import LEASE, TARGET, Background, Database, Held, OpenLedger, claim, page, query, request
@@ -71,7 +72,7 @@ def test_the_server_learns_of_the_commit_late(
     database: Database,
     background: Background,
 ) -> None:
-    """The client has given up the connection and asks anew before the server gets the COMMIT: a plain look would say no."""
+    """The client gives up the connection and asks anew before the server gets the COMMIT: a plain look would say no."""
     plan = ledger.plan(request(0, 10))
     (run,) = claim(ledger, plan)
     worker = open_ledger(way.dsn)
@@ -91,7 +92,7 @@ def test_the_server_learns_of_the_commit_late(
 def test_the_server_never_learns(
     way: Proxy, ledger: _core.Ledger, open_ledger: OpenLedger, database: Database, background: Background
 ) -> None:
-    """Neither COMMIT nor the end of the connection arrives: the transaction's own idle limit ends it, and the page is sent again."""
+    """Neither COMMIT nor the end of the connection arrives: the idle limit ends it, and the page is sent again."""
     plan = ledger.plan(request(0, 10))
     (run,) = ledger.claim("suite", 1, 20 * LEASE, plans=[plan["plan_id"]])
     worker = open_ledger(way.dsn)
@@ -116,7 +117,9 @@ def test_a_page_that_was_not_stored_is_lost_with_its_lease(
     stop.cut_before()
     again.wait()
     database.wait_until_lease_over(run)
-    database.wait_until("not exists (select from pg_locks where locktype = 'transactionid' and pid <> pg_backend_pid())")
+    database.wait_until(
+        "not exists (select from pg_locks where locktype = 'transactionid' and pid <> pg_backend_pid())"
+    )
     assert ledger.reap(lease=LEASE)["lost"] == 1
     again.forward()
     with pytest.raises(LeaseLost):
@@ -142,6 +145,66 @@ def test_the_same_call_again_gets_the_first_answer(
     proxy.refuse(False)
     assert commit(worker, run, done=False) == ROWS
     check(worker, run, database, done=False)
+
+
+def cut_after(proxy: Proxy, call: Callable[[], Any], behind: str, background: Background) -> Any:
+    """The answer of a call whose COMMIT behind the statement `behind` is stored, and its answer lost."""
+    statement = proxy.stop_at(behind)
+    answer = background(call)
+    statement.wait()
+    stop = proxy.stop_at("tx.commit")
+    statement.forward()
+    stop.wait()
+    stop.cut_after()
+    return answer.result()
+
+
+def test_a_plan_in_doubt_is_one_plan(
+    proxy: Proxy, ledger: _core.Ledger, open_ledger: OpenLedger, database: Database, background: Background
+) -> None:
+    planner = open_ledger(proxy.dsn)
+    plan = cut_after(proxy, lambda: planner.plan(request(0, 40)), "plan.tasks_copy", background)
+    assert plan["slices"] == 4
+    assert database.value("select count(*) from strandline.ing_plan") == 1
+    assert len(claim(ledger, plan)) == 4
+
+
+def test_a_run_given_back_in_doubt_is_given_back_once(
+    proxy: Proxy, ledger: _core.Ledger, open_ledger: OpenLedger, database: Database, background: Background
+) -> None:
+    (run,) = claim(ledger, ledger.plan(request(0, 10)))
+    worker = open_ledger(proxy.dsn)
+    assert cut_after(proxy, lambda: worker.give_back(run, "PAUSED"), "task.leave", background) == "QUEUED"
+    assert database.task(run.task_id)["attempt_no"] == 2
+
+
+def test_a_failure_in_doubt_counts_once(
+    proxy: Proxy, ledger: _core.Ledger, open_ledger: OpenLedger, database: Database, background: Background
+) -> None:
+    (run,) = claim(ledger, ledger.plan(request(0, 10)))
+    worker = open_ledger(proxy.dsn)
+    cause = {"origin": "provider", "kind": "transient", "message": "no", "where": None}
+
+    def fail() -> str:
+        return worker.fail(run, cause, reason="PROVIDER_ERROR", retryable=True, backoff=[LEASE])
+
+    assert cut_after(proxy, fail, "task.leave", background) == "QUEUED"
+    task = database.task(run.task_id)
+    assert (task["attempt_no"], task["failures"]) == (2, 1)
+
+
+def test_a_fold_in_doubt_is_one_event(
+    proxy: Proxy, ledger: _core.Ledger, open_ledger: OpenLedger, database: Database, background: Background
+) -> None:
+    plan = ledger.plan(request(0, 10))
+    (run,) = claim(ledger, plan)
+    commit(ledger, run, done=True)
+    folder = open_ledger(proxy.dsn)
+    cut_after(proxy, lambda: folder.fold(plan["cursor_id"]), "cursor.stamp", background)
+    assert database.mark(plan["cursor_id"]) == 10
+    assert database.value("select count(*) from strandline.ing_cursor_event") == 1
+    ledger.close_plan(run.plan_id)
+    assert ledger.verify() == []
 
 
 def test_a_look_without_the_lock_wrong_form_breaks(

@@ -20,7 +20,6 @@ from fix_ledger import (
     page,
     query,
     request,
-    wrong,
 )
 from fix_proxy import Proxy
 
@@ -31,8 +30,9 @@ WHOLE = [(0, 40)]
 
 # What a planner writes, in the fewest columns.
 INSERT_TASK = (
-    "insert into strandline.ing_task (idempotent_key, plan_id, slice_id, cursor_id, generation, lo, hi, provenance_code,"
-    " operation_code) values (sha256($4::text::bytea), 0, 0, $1::bigint, 1, $2::bigint, $3::bigint, 'meter', 'HARVEST')"
+    "insert into strandline.ing_task (idempotent_key, plan_id, slice_id, cursor_id, generation, lo, hi,"
+    " provenance_code, operation_code)"
+    " values (sha256($4::text::bytea), 0, 0, $1::bigint, 1, $2::bigint, $3::bigint, 'meter', 'HARVEST')"
 )
 
 
@@ -50,9 +50,7 @@ def level(request: pytest.FixtureRequest, dsn: str, connect: Callable[..., psyco
     """What the database makes of a transaction that names no isolation level."""
     name: str = request.param
     with connect(autocommit=True) as connection:
-        connection.execute(
-            f"alter database {connection.info.dbname} set default_transaction_isolation = '{name}'"  # type: ignore[arg-type]
-        )
+        connection.execute(f"alter database {connection.info.dbname} set default_transaction_isolation = '{name}'")
     return name
 
 
@@ -157,7 +155,10 @@ def test_sets_without_coverage_wrong_form_breaks(ledger: _core.Ledger, database:
     plan = ledger.plan(request(0, 10))
     (run,) = claim(ledger, plan)
     finish(ledger, run)
-    start, end = " - coalesce((select range_agg(int8range(lo, hi)) from strandline.ing_coverage", "hi > $3 and lo < $4), '{}')"
+    start, end = (
+        " - coalesce((select range_agg(int8range(lo, hi)) from strandline.ing_coverage",
+        "hi > $3 and lo < $4), '{}')",
+    )
     text = query("plan.missing")
     at = text.index(start)
     without = text[:at] + text[text.index(end, at) + len(end) :]
@@ -180,7 +181,9 @@ def test_a_done_commit_while_a_planner_reads(
     assert database.tasks(plan["cursor_id"]) == []
 
 
-def test_coverage_and_tasks_in_two_statements_wrong_form_breaks(ledger: _core.Ledger, held: Callable[..., Held]) -> None:
+def test_coverage_and_tasks_in_two_statements_wrong_form_breaks(
+    ledger: _core.Ledger, held: Callable[..., Held]
+) -> None:
     plan = ledger.plan(request(0, 10))
     (run,) = claim(ledger, plan)
     planner = held()
@@ -311,7 +314,7 @@ def test_a_failed_task_is_not_retried_while_its_window_is_loaded_elsewhere(
 def test_a_retry_that_looked_before_the_window_was_cut_anew(
     ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
 ) -> None:
-    """The retry has found its task and not yet the cursor's turn; until it has it, days are cut, loaded in part, and cancelled."""
+    """Between its look and its turn at the cursor, days are cut, loaded in part, and cancelled."""
     week = ledger.plan(request(0, 10))
     task = claim(ledger, week)[0]
     give_up(ledger, task)

@@ -412,8 +412,8 @@ def test_a_running_task_is_cancelled_at_its_next_page(engine: sl.Engine, dsn: st
 def test_what_others_have_in_flight_is_helped_with(engine: sl.Engine, dsn: str) -> None:
     first = engine.plan(Days, window="2013-05-01/2013-05-04")
     report = engine.ingest(Days, window="2013-05-02/2013-05-06")
-    assert report.slices == 2
-    assert report.status == "SUCCEEDED"
+    assert (report.slices, report.rows, report.status) == (2, 60, "SUCCEEDED")
+    assert report.reason == f"2 slices of the window are of plan {first.id}: 2 of them are in, with 60 rows"
     assert engine.coverage("days", window="2013-05-02/2013-05-06").complete
     assert first.id is not None
     assert engine.work(first).status == "SUCCEEDED"

@@ -83,6 +83,7 @@ TOP_LEVEL = {
     ".clang-format",
     ".clang-tidy",
     ".gitignore",
+    ".stubtest",
 }
 # What tools leave behind; git ignores it.
 LOCAL = {".git", ".venv", "build", "dist", ".cache", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}

@@ -15,8 +15,8 @@
 #include "pg/failpoint.hpp"
 #include "pg/migration.hpp"
 #include "pg/plan.hpp"
-#include "pg/query.hpp"
 #include "pg/row.hpp"
+#include "pg/table.hpp"
 #include "pg/task.hpp"
 #include "pg/verify.hpp"
 #include "pg/version.hpp"
@@ -73,28 +73,20 @@ py::dict plan(Ledger& ledger, const py::object& request) {
 
 py::list fetch(Ledger& ledger, const std::string& query, const py::args& values) {
   const pg::Params params = params_of(values);
-  const auto& known = pg::query(query);
-  if (params.values().size() != static_cast<std::size_t>(known.parameters)) {
-    throw core::Error{core::ErrorCode::Error, "query " + query + " takes " + std::to_string(known.parameters) +
-                                                  " parameters, not " + std::to_string(params.values().size())};
-  }
-  pqxx::result rows;
+  pg::Table rows;
   {
     const py::gil_scoped_release released;
-    rows = ledger.session.transact(pg::plan_limits,
-                                   [&](pg::Transaction& transaction) { return transaction.run(query, params); });
+    rows = pg::fetch(ledger.session, query, params);
   }
   return rows_as_dicts(rows);
 }
 
 py::tuple select(Ledger& ledger, const std::string& sql, const py::args& values) {
   const pg::Params params = params_of(values);
-  pqxx::result rows;
+  pg::Table rows;
   {
     const py::gil_scoped_release released;
-    const std::lock_guard<std::recursive_mutex> guard{ledger.session.turn()};
-    pg::Transaction transaction{ledger.session, pg::plan_limits, pg::Transaction::Access::Read};
-    rows = transaction.text(sql, params);
+    rows = pg::select(ledger.session, sql, params);
   }
   return rows_as_tuples(rows);
 }

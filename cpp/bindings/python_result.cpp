@@ -1,7 +1,6 @@
 #include "bindings/python_result.hpp"
 
 #include <cstdlib>
-#include <pqxx/pqxx>
 
 #include "core/error.hpp"
 
@@ -145,9 +144,9 @@ py::list array(const char* text, bool numbers) {
   return out;
 }
 
-py::object value(const pqxx::field& field, unsigned type) {
-  if (field.is_null()) return py::none();
-  const char* text = field.c_str();
+py::object value(const std::optional<std::string>& field, unsigned type) {
+  if (!field) return py::none();
+  const char* text = field->c_str();
   const auto& to = Converters::get();
   switch (type) {
     case kBool:
@@ -182,7 +181,7 @@ py::object value(const pqxx::field& field, unsigned type) {
     case kTextArray:
       return array(text, false);
     default:
-      return py::str(text, field.size());
+      return py::str(*field);
   }
 }
 
@@ -203,31 +202,29 @@ void add_sequence(pg::Params& out, const py::sequence& values) {
 
 }  // namespace
 
-py::list rows_as_dicts(const pqxx::result& rows) {
+py::list rows_as_dicts(const pg::Table& rows) {
   py::list out;
   std::vector<py::str> names;
-  for (pqxx::row_size_type column = 0; column < rows.columns(); ++column) names.emplace_back(rows.column_name(column));
-  for (const auto& row : rows) {
+  for (const auto& column : rows.columns) names.emplace_back(column.name);
+  for (const auto& row : rows.rows) {
     py::dict entry;
-    for (pqxx::row_size_type column = 0; column < rows.columns(); ++column)
-      entry[names[static_cast<std::size_t>(column)]] = value(row[column], rows.column_type(column));
+    for (std::size_t i = 0; i < row.size(); ++i) entry[names[i]] = value(row[i], rows.columns[i].type);
     out.append(std::move(entry));
   }
   return out;
 }
 
-py::tuple rows_as_tuples(const pqxx::result& rows) {
+py::tuple rows_as_tuples(const pg::Table& rows) {
   py::list names;
   py::list types;
-  for (pqxx::row_size_type column = 0; column < rows.columns(); ++column) {
-    names.append(rows.column_name(column));
-    types.append(type_name(rows.column_type(column)));
+  for (const auto& column : rows.columns) {
+    names.append(column.name);
+    types.append(type_name(column.type));
   }
   py::list out;
-  for (const auto& row : rows) {
-    py::tuple entry(static_cast<std::size_t>(rows.columns()));
-    for (pqxx::row_size_type column = 0; column < rows.columns(); ++column)
-      entry[static_cast<std::size_t>(column)] = value(row[column], rows.column_type(column));
+  for (const auto& row : rows.rows) {
+    py::tuple entry(row.size());
+    for (std::size_t i = 0; i < row.size(); ++i) entry[i] = value(row[i], rows.columns[i].type);
     out.append(std::move(entry));
   }
   return py::make_tuple(std::move(names), std::move(types), std::move(out));

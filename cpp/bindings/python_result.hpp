@@ -3,18 +3,18 @@
 
 #include <pybind11/pybind11.h>
 
-#include <pqxx/result>
 #include <string>
 
 #include "pg/params.hpp"
+#include "pg/table.hpp"
 
 namespace strandline::bindings {
 
 // One dict per row.
-[[nodiscard]] pybind11::list rows_as_dicts(const pqxx::result& rows);
+[[nodiscard]] pybind11::list rows_as_dicts(const pg::Table& rows);
 
 // (column names, type names, rows as tuples).
-[[nodiscard]] pybind11::tuple rows_as_tuples(const pqxx::result& rows);
+[[nodiscard]] pybind11::tuple rows_as_tuples(const pg::Table& rows);
 
 // None, bool, int, float, str, bytes, aware datetimes, lists of int, str or bytes, dicts (as JSON).
 [[nodiscard]] pg::Params params_of(const pybind11::args& values);

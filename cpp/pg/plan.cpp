@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/window.hpp"
-#include "pg/cursor.hpp"
 #include "pg/cursor.hpp"
 #include "pg/plan_request.hpp"
 #include "pg/plan_rows.hpp"

@@ -1,5 +1,8 @@
 #include "pg/plan_request.hpp"
 
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "core/canonical.hpp"

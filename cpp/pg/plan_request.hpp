@@ -2,7 +2,7 @@
 // What was asked for, read and checked before anything is written.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>

@@ -177,7 +177,7 @@ class Ingestion:
         counts = {name: pages[name] for name in ("inserted", "updated", "unchanged", "deleted", "rejected")}
         return Report(
             status=status,
-            reason=stored["reason"] or _reason(tasks, live["live"], live["held"]),
+            reason=self._others(scope) or stored["reason"] or _reason(tasks, live["live"], live["held"]),
             plan=plan.id,
             window=plan.window,
             watermark=self._watermark(plan.cursor_id),
@@ -191,6 +191,20 @@ class Ingestion:
             seconds=seconds,
             tables={plan.stream: {"rows": pages["rows"], **counts}},
             failures=first_failures([_failure(row, stored) for row in failures]),
+        )
+
+    def _others(self, scope: Scope) -> str | None:
+        """What became of the slices of the window that other plans held when this one was made."""
+        others = [plan for plan in (*scope.plans, *scope.others) if plan != scope.own]
+        if not others or scope.window is None:
+            return None
+        found = self._ledger.fetch("status.others", others, *scope.window)[0]
+        if not found["slices"]:
+            return None
+        names = " and ".join(f"plan {plan}" for plan in others)
+        return (
+            f"{found['slices']} slices of the window are of {names}: {found['succeeded']} of them are in,"
+            f" with {found['rows']} rows"
         )
 
     def _work_plan(self, plan: Plan, began: float, budget: Budget, workers: int | None, progress: Any) -> Report:

@@ -31,6 +31,12 @@ from strandline.ing_task t
 where t.status_code in ('QUEUED', 'RUNNING') and (t.plan_id = $1
   or (t.plan_id = any($2::bigint[]) and t.cursor_id = $3 and t.generation = $4 and t.lo < $6::bigint and t.hi > $5::bigint));
 
+-- name: status.others
+-- How far the slices are that plans $1 hold in [$4, $5) of cursor $2 in generation $3.
+select count(*) as slices, count(*) filter (where t.status_code = 'SUCCEEDED') as succeeded,
+  coalesce(sum((select sum(b.record_count) from strandline.ing_task_run_batch b where b.task_id = t.id and b.plan_id = t.plan_id)), 0)::bigint as rows
+from strandline.ing_task t where t.plan_id = any($1::bigint[]) and t.cursor_id = $2 and t.generation = $3 and t.lo < $5::bigint and t.hi > $4::bigint;
+
 -- name: status.plan_pages
 -- What the pages of plan $1 did.
 select count(*) as batches, coalesce(sum(b.record_count), 0)::bigint as rows, coalesce(sum(b.inserted_count), 0)::bigint as inserted, coalesce(sum(b.updated_count), 0)::bigint as updated,

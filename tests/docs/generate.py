@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import inspect
 import re
 import sys
 import textwrap
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,19 @@ import states  # noqa: E402 # found through the line above
 
 import strandline  # noqa: E402
 from strandline import asynchronous, attributes, cli_console, cli_parser, errors, settings, testing  # noqa: E402
+from strandline.coverage import CoverageRow  # noqa: E402
+from strandline.engine import Cursor, Verification  # noqa: E402
+from strandline.report import Failure  # noqa: E402
+from strandline.status import Status  # noqa: E402
+from strandline.table import Result  # noqa: E402
+from strandline.trace import Trace  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference.md"
 STATES = ROOT / "docs" / "states.md"
 
 _WIDTH = 80
 _HELP_AT = 24
+_CODE_WIDTH = 100
 _BEGIN, _END = "<!-- generated: states begin -->\n", "<!-- generated: states end -->"
 
 _HEAD = """# Reference
@@ -46,6 +53,19 @@ Made by `make docs` from the code; a test keeps it fresh. The words are explaine
 - [States and reason codes](#states-and-reason-codes)
 - [Python](#python)
 """
+
+_ARGUMENTS = {
+    "`source`": "a provider or its class, a list of rows, an iterator, or Arrow data: see [providers.md](providers.md)",
+    "`of`": """a `Plan`, a plan's id, `"task:ID"`, a provider's name, or `"name>schema.table"` where one provider feeds
+    several tables""",
+    "`into`": """`"table"`, `"schema.table"` or `(schema, table)`; none is the provider's name in schema `public`""",
+    "`window`": """`"2013"`, `"2013-Q2"`, `"2013-05"`, `"2013-W07"`, `"2013-05-01"`, `"start/stop"`, `"-7 days/"`, a date,
+    a negative timedelta, a `Window`, or `(start, stop)` with `None` for an open side; half-open, read in the provider's
+    `time_zone`""",
+    "`slice`": "see [strategies](model.md#strategies)",
+}
+_RESULTS = (Cursor, Verification, Status, Trace, Result, Failure, CoverageRow)
+_INSIDE = ("parts", "mark", "slice_windows", "on_alive")
 
 
 def main() -> int:
@@ -200,22 +220,24 @@ def setting_table() -> str:
         for row in settings.TABLE
     ]
     out = ["## Settings", ""]
-    out += [
-        "The first of these that says something holds: the argument or option, the environment variable (an empty one"
-    ]
-    out += [
-        "says nothing), `[tool.strandline]` in `pyproject.toml` of the current directory or else `strandline.toml` there,"
-    ]
-    out += ["the default. `strandline doctor --settings` shows which value holds and where it comes from.", ""]
+    out += _filled(
+        """
+        The first of these that says something holds: the argument or option, the environment variable (an
+        empty one says nothing), `[tool.strandline]` in `pyproject.toml` of the current directory or, where
+        that has none, `strandline.toml` there, the default. `strandline doctor --settings` shows which
+        value holds and where it comes from.
+        """
+    )
     out += _table(("setting", "variable", "type", "default", "meaning"), rows)
-    out += [
-        "A duration is a whole number and a unit: `us`, `s`, `min`, `h`, `d`, `w` or their names. A size is a number of"
-    ]
-    out += ["bytes, or one with `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`. Two variables are no settings:"]
-    out += [
-        "`STRANDLINE_PG_BINDIR` names the directory of the PostgreSQL programs that the embedded server is run with, and"
-    ]
-    out += ["`STRANDLINE_FAILPOINT` is for [tests of recovery](operations.md#recovery-in-tests-of-your-own)."]
+    out += _filled(
+        """
+        A duration is a whole number and a unit: `us`, `s`, `min`, `h`, `d`, `w` or their names. A size is a
+        number of bytes, or one with `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`. Two variables are no settings:
+        `STRANDLINE_PG_BINDIR` names the directory of the PostgreSQL programs that the embedded server is
+        run with, and `STRANDLINE_FAILPOINT` is for [tests of
+        recovery](operations.md#recovery-in-tests-of-your-own).
+        """
+    )
     return "\n".join(out)
 
 
@@ -258,7 +280,9 @@ def attribute_meanings() -> dict[str, str]:
     """What the docstring of Provider says about each attribute: `name: what it is. next: ...`."""
     text = " ".join(inspect.cleandoc(strandline.Provider.__doc__ or "").split())
     pieces = re.split(rf"(?:(?<=\. )|(?<=; ))({'|'.join(sorted(attributes.NAMES))}): ", text)
-    return {name: meaning.strip() for name, meaning in zip(pieces[1::2], pieces[2::2], strict=True)}
+    return {
+        name: meaning[0].upper() + meaning[1:].strip() for name, meaning in zip(pieces[1::2], pieces[2::2], strict=True)
+    }
 
 
 def _hooks() -> list[tuple[str, str]]:
@@ -278,17 +302,17 @@ def error_tables() -> str:
     """The tree of errors with what a program can read off each."""
     rows = []
     for depth, kind in error_tree():
-        retryable = "yes" if kind.retryable else "no"
         name = "&ensp;" * 2 * depth + f"`{kind.__name__}`"
-        rows.append(
-            (name, f"`{kind.code}`", kind.kind, retryable, " ".join(inspect.cleandoc(kind.__doc__ or "").split()))
-        )
-    out = [
-        "## Errors",
-        "",
-        "All are importable from `strandline`. `retryable` says whether the same call may succeed later with",
-    ]
-    out += ["nothing changed. `in_doubt` is true for `InDoubt` only.", ""]
+        rows.append((name, f"`{kind.code}`", kind.kind, "yes" if kind.retryable else "no", _sentences(kind)))
+    out = ["## Errors", ""]
+    out += _filled(
+        """
+        All are importable from `strandline`. `error.code`, `error.kind`, `error.retryable` and
+        `error.context` (the parts of the message as JSON values) are for programs. `retryable` says whether
+        the same call may succeed later with nothing changed. `error.in_doubt` is true for `InDoubt` only.
+        What a provider raises, and what becomes of other exceptions: [providers.md](providers.md#errors).
+        """
+    )
     out += _table(("error", "code", "kind", "retryable", "when"), rows)
     return "\n".join(out)
 
@@ -325,20 +349,31 @@ def python_names() -> str:
     """What `import strandline` gives, and the plugin for tests."""
     names = [name for name in strandline.__all__ if name != "__version__" and not _is_error(getattr(strandline, name))]
     classes = [name for name in names if inspect.isclass(getattr(strandline, name))]
-    out = [
-        "## Python",
+    out = ["## Python", ""]
+    out += _filled(
+        """
+        `import strandline as sl` opens nothing and starts no thread. `sl.__version__` is the version; the
+        [errors](#errors) are `sl.Error` and the classes below it. Methods begin with a dot here.
+        """
+    )
+    out += [
+        "### Arguments that many take",
         "",
-        "`import strandline as sl` opens nothing. `sl.__version__` is the version, the [errors](#errors) are",
+        *_table(("name", "is"), [(name, " ".join(text.split())) for name, text in _ARGUMENTS.items()]),
+        "### Functions",
+        "",
     ]
-    out += ["`sl.Error` and the names below it.", "", "### Functions", ""]
     for name in names:
         if name not in classes:
             out += _described(f"sl.{name}", getattr(strandline, name))
     for name in classes:
         out += [f"### {name}", "", *_class(name, getattr(strandline, name))]
+    out += ["### What the verbs return", "", "Beside `Plan`, `Report` and `Coverage`:", ""]
+    for kind in _RESULTS:
+        out += [f"#### {kind.__name__}", "", *_class(kind.__name__, kind)]
     out += ["### strandline.testing", "", "A pytest plugin; it is active where strandline is installed.", ""]
     out += _described("strandline.testing.check_provider", testing.check_provider)
-    out += ["```python", "def test_it(strandline_engine): ...", "```", "", _fixture_docstring("strandline_engine"), ""]
+    out += [*_fenced(["def test_it(strandline_engine): ..."], "python"), _fixture_docstring("strandline_engine"), ""]
     return "\n".join(out)
 
 
@@ -348,62 +383,51 @@ def _is_error(value: Any) -> bool:
 
 def _class(name: str, kind: type) -> Iterator[str]:
     made = inspect.signature(kind)
-    hidden = {"positional"} if issubclass(kind, strandline.Provider) else set()
-    factory = {"Engine": "connect", "AsyncEngine": "aconnect"}.get(name)
-    if factory is None and name not in ("Plan", "Report", "Coverage", "Context"):
-        yield from _fenced([*_call(f"sl.{name}", made, hidden)], "python")
+    users_make_it = kind in (strandline.Page, strandline.Provider, strandline.Secret, strandline.Window)
+    if users_make_it:
+        yield from _fenced(_call(f"sl.{name}", made.replace(return_annotation=made.empty)), "python")
     yield from (_paragraph(kind), "")
-    if name in ("Plan", "Report", "Coverage", "Context"):
-        shown = [
-            each
-            for each in made.parameters
-            if not each.startswith("on_") and each not in ("parts", "mark", "slice_windows")
-        ]
-        yield from textwrap.wrap("Fields: " + ", ".join(f"`{each}`" for each in shown) + ".", 120)
-        yield ""
+    if dataclasses.is_dataclass(kind) and not users_make_it:
+        shown = [item.name for item in dataclasses.fields(kind) if item.name not in _INSIDE]
+        yield from _filled("Fields: " + ", ".join(f"`{each}`" for each in shown) + ".")
     if kind is asynchronous.AsyncEngine:
-        yield from textwrap.wrap("Methods: " + ", ".join(f"`{verb}`" for verb in asynchronous._VERBS) + ".", 120)
-        yield ""
+        yield from _filled("Methods: " + ", ".join(f"`{verb}`" for verb in asynchronous._VERBS) + ".")
     for member, value in vars(kind).items():
-        if member.startswith("_") or isinstance(value, types.MemberDescriptorType):
+        if member.startswith("_"):
             continue
         if isinstance(value, property):
             yield from (f"`.{member}`: {_first_line(value.fget.__doc__)}", "")
-        elif isinstance(value, classmethod | staticmethod):
+        elif isinstance(value, classmethod):
             yield from _described(f"sl.{name}.{member}", getattr(kind, member))
         elif inspect.isfunction(value):
-            yield from _described(f".{member}", value, skip_self=True)
+            yield from _described(f".{member}", value)
 
 
-def _described(shown: str, function: Any, *, skip_self: bool = False) -> list[str]:
-    signature = inspect.signature(function)
-    hidden = {"self"} if skip_self else set()
-    lines = [*_call(shown, signature, hidden)]
-    return [*_fenced(lines, "python"), _paragraph(function), ""]
+def _described(shown: str, function: Any) -> list[str]:
+    return [*_fenced(_call(shown, inspect.signature(function)), "python"), _paragraph(function), ""]
 
 
-def _call(shown: str, signature: inspect.Signature, hidden: set[str]) -> Iterator[str]:
+def _call(shown: str, signature: inspect.Signature) -> Iterator[str]:
     """A signature, on one line where it fits, else one parameter or a few to a line."""
     words: list[str] = []
     star = False
     for parameter in signature.parameters.values():
-        if parameter.name in hidden or parameter.name.startswith("_") or parameter.name.startswith("on_"):
+        if parameter.name == "self" or (parameter.kind is parameter.VAR_POSITIONAL and parameter.name == "positional"):
             continue
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
             words.append("*")
             star = True
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            star = True
+        star = star or parameter.kind is parameter.VAR_POSITIONAL
         words.append(_parameter(parameter))
     result = "" if signature.return_annotation is signature.empty else f" -> {_annotation(signature.return_annotation)}"
     line = f"{shown}({', '.join(words)}){result}"
-    if len(line) <= 100:
+    if len(line) <= _CODE_WIDTH:
         yield line
         return
     yield f"{shown}("
     held = " "
     for word in words:
-        if len(held) + len(word) + 2 > 100:
+        if len(held) + len(word) + 2 > _CODE_WIDTH:
             yield held
             held = " "
         held += f" {word},"
@@ -459,13 +483,19 @@ def _paragraph(value: Any) -> str:
     )
 
 
+def _sentences(value: Any) -> str:
+    """A docstring in one line, without the paragraphs that go through members one by one."""
+    paragraphs = inspect.cleandoc(value.__doc__ or "").split("\n\n")
+    return " ".join(" ".join(_plain(each).split()) for each in paragraphs if not re.match(r"\w+: ", each))
+
+
 def _first_line(docstring: str | None) -> str:
-    return " ".join(inspect.cleandoc(docstring or "").partition("\n\n")[0].split())
+    return " ".join(_plain(inspect.cleandoc(docstring or "").partition("\n\n")[0]).split())
 
 
 def _filled(text: str) -> list[str]:
     """A paragraph, and the empty line behind it."""
-    return [*textwrap.wrap(text, 120, break_on_hyphens=False, break_long_words=False), ""]
+    return [*textwrap.wrap(" ".join(text.split()), 120, break_on_hyphens=False, break_long_words=False), ""]
 
 
 def _plain(text: str) -> str:

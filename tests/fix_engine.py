@@ -15,7 +15,9 @@ OpenEngine = Callable[..., sl.Engine]
 def open_engine(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEngine]:
     """`open_engine(way=dsn)`: engines on this test's database or on another way to it, closed at the test's end."""
     monkeypatch.setenv("STRANDLINE_POLL", "20000 us")
-    monkeypatch.setenv("STRANDLINE_LEASE", "5 s")  # longer than any pause of a loaded machine: nothing is lost by chance
+    monkeypatch.setenv(
+        "STRANDLINE_LEASE", "5 s"
+    )  # longer than any pause of a loaded machine: nothing is lost by chance
     monkeypatch.setenv("STRANDLINE_PAGE_RECORDS", "1")
     monkeypatch.setenv("STRANDLINE_PROGRESS", "false")
     engines: list[sl.Engine] = []

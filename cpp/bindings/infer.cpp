@@ -66,8 +66,6 @@ class Inferred {
     const unsigned before = kinds_;
     kinds_ |= bit(kind);
     if (kind == Kind::Int && !(big_ && inexact_)) add_integer(value);
-    if (kinds_ == before && !(inexact_ && kinds_ == (bit(Kind::Int) | bit(Kind::Float)))) return;
-
     const bool numbers = (kinds_ & ~number_kinds) == 0;
     if (kinds_ != bit(kind) && !numbers) {
       throw Misfit{std::string{"the column holds "} + word(first_) + " and " + word(kind) +

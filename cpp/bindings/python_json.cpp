@@ -45,7 +45,7 @@ void write_str_of(TextBuffer& out, PyObject* value, bool quoted) {
 }
 
 void write_datetime(TextBuffer& out, PyObject* value, bool aware) {
-  py::object moment = py::reinterpret_borrow<py::object>(value);
+  auto moment = py::reinterpret_borrow<py::object>(value);
   if (aware) {
     const py::object utc = py::module_::import("datetime").attr("timezone").attr("utc");
     moment = moment.attr("astimezone")(utc).attr("replace")(py::arg("tzinfo") = py::none());

@@ -72,7 +72,7 @@ py::object RowMembers::by_name(PyObject* row) {
     }
     case Form::Pydantic: {
       // Fields live in __dict__ under their names (not aliases), what `extra="allow"` kept beside them.
-      const py::object fields = handle.attr("__dict__");
+      py::object fields = handle.attr("__dict__");
       const py::object extra = handle.attr("__pydantic_extra__");
       if (extra.is_none() || py::len(extra) == 0) return fields;
       py::dict members{fields.attr("copy")()};

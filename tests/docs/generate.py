@@ -59,7 +59,8 @@ _ARGUMENTS = {
     "`of`": """a `Plan`, a plan's id, `"task:ID"`, a provider's name, or `"name>schema.table"` where one provider feeds
     several tables""",
     "`into`": """`"table"`, `"schema.table"` or `(schema, table)`; none is the provider's name in schema `public`""",
-    "`window`": """`"2013"`, `"2013-Q2"`, `"2013-05"`, `"2013-W07"`, `"2013-05-01"`, `"start/stop"`, `"-7 days/"`, a date,
+    "`window`": """
+    `"2013"`, `"2013-Q2"`, `"2013-05"`, `"2013-W07"`, `"2013-05-01"`, `"start/stop"`, `"-7 days/"`, a date,
     a negative timedelta, a `Window`, or `(start, stop)` with `None` for an open side; half-open, read in the provider's
     `time_zone`""",
     "`slice`": "see [strategies](model.md#strategies)",

@@ -37,9 +37,7 @@ def lose(ledger: _core.Ledger, database: Database, task_id: int) -> None:
 
 @pytest.mark.parametrize("done", [False, True], ids=["page", "last"])
 @pytest.mark.parametrize("end", ENDS)
-def test_a_run_that_has_ended_commits_nothing(
-    end: str, done: bool, ledger: _core.Ledger, database: Database
-) -> None:
+def test_a_run_that_has_ended_commits_nothing(end: str, done: bool, ledger: _core.Ledger, database: Database) -> None:
     (run,) = claim(ledger, ledger.plan(request(0, 10)))
     ENDS[end](ledger, run)
     before = database.ids()

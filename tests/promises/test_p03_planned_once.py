@@ -101,36 +101,28 @@ def test_planners_beside_workers(
     """While eight plan, eight load and fold: what is covered, waits for its fold or is in flight is not planned again."""
     asked = windows(4)
     ledgers = [open_ledger() for _ in range(MANY)]
-    still = threading.Semaphore(0)
+    ended: list[int] = []
 
-    def plans(own: _core.Ledger, mine: list[tuple[int, int, int]]) -> None:
-        for lo, hi, step in mine:
+    def plans(own: _core.Ledger, number: int) -> None:
+        for lo, hi, step in asked[2 * number : 2 * number + 2]:
             own.plan(request(lo, hi, step=step))
-        still.release()
+        ended.append(number)
 
     def works(own: _core.Ledger, number: int) -> None:
         while True:
-            planning = not still.acquire(blocking=False)
+            last = len(ended) == MANY // 2
             runs = own.claim(f"suite:{number}", 3, LEASE, pool="default")
             for run in runs:
                 finish(own, run)
                 assert run.cursor_id is not None
                 own.fold(run.cursor_id)
-            if not planning:
-                if not runs:
-                    return
-                still.release()
+            if last and not runs:
+                return
 
-    calls: list[Callable[[], None]] = []
-    for n in range(8):
-        calls += [
-            lambda own=ledgers[n], mine=asked[2 * n : 2 * n + 2]: plans(own, mine),
-            lambda own=ledgers[n + 8], n=n: works(own, n),
-        ]
-    at_once(calls)
-    while runs := ledger.claim("suite", 100, LEASE, pool="default"):
-        for run in runs:
-            finish(ledger, run)
+    at_once(
+        [lambda own=own, n=n: plans(own, n) for n, own in enumerate(ledgers[:8])]
+        + [lambda own=own, n=n: works(own, n) for n, own in enumerate(ledgers[8:])]
+    )
     ledger.fold_all()
     check_partition(planned(database), 0, 1000)
     assert database.ids() == list(range(1000))
@@ -160,9 +152,7 @@ def test_ingests_of_one_source_share_its_windows(
         report = own.ingest(Once(page=10), window=(lo, hi), slice=step)
         return report, own.coverage("once", window=(lo, hi)).complete
 
-    found = at_once(
-        [lambda own=own, ask=ask: ingests(own, *ask) for own, ask in zip(engines, asked, strict=True)]
-    )
+    found = at_once([lambda own=own, ask=ask: ingests(own, *ask) for own, ask in zip(engines, asked, strict=True)])
     assert [report.status for report, _ in found] == ["SUCCEEDED"] * len(asked)
     assert all(complete for _, complete in found)
     assert sum(report.rows for report, _ in found) == 240

@@ -359,7 +359,7 @@ def test_a_pool_is_drained(engine: sl.Engine, dsn: str) -> None:
     engine.plan(Days, window="2013-05-01/2013-05-03")
     engine.plan(Merged, window="2013-05-01/2013-05-03")
     report = sl.drain(dsn)
-    assert (report.status, report.succeeded) == ("SUCCEEDED", 4)
+    assert (report.status, report.succeeded, report.rows, report.batches) == ("SUCCEEDED", 4, 120, 12)
     assert counted(dsn) == (60, 60)
     assert counted(dsn, "merged") == (60, 60)
 

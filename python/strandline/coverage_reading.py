@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from strandline import _core
 from strandline.coverage import Coverage, Part, slice_rows, step_rows
-from strandline.ingestion import watermark_of
+from strandline.reporting import watermark_of
 from strandline.window import Window, resolve, strategy
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from strandline.coverage import Coverage
 from strandline.coverage_reading import read_coverage
 from strandline.dsn import ResolvedDsn, resolve
 from strandline.errors import ConfigError
-from strandline.ingestion import Ingestion, watermark_of
+from strandline.ingestion import Ingestion
 from strandline.report import Plan, Report
+from strandline.reporting import plan_report, watermark_of
 from strandline.request import Ask, actor
 from strandline.status import Status
 from strandline.status import read as read_status
@@ -189,7 +190,7 @@ class Engine:
         identity = plan.id if isinstance(plan, Plan) else plan
         if identity is None:
             raise ConfigError("this plan is a dry run: it did nothing; plan without dry_run")
-        return self._ingestion.report(self._ingestion.find_plan(identity))
+        return plan_report(self._ledger, self._ingestion.find_plan(identity))
 
     # Asking ---------------------------------------------------------------------------------------------------------
 

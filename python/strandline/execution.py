@@ -12,6 +12,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -111,6 +112,8 @@ class Execution:
         self._pending: Future[None] | None = None
         self._refused = False  # a group could not be stored; nothing after it may be
         self._total: int | None = None
+        self.stored: Counter[str] = Counter()
+        """What this run committed: batches, records, inserted, updated, unchanged, deleted."""
 
     def __call__(self) -> str:
         """Returns the status in which it left the task: SUCCEEDED, QUEUED, FAILED, CANCELLED, or LOST."""
@@ -254,7 +257,10 @@ class Execution:
                     for statement in self._ledger.ensure_target(self._target, columns):
                         log.info("%s: %s", self._job.target.name, statement)
                     self._shaped = version
-                self._ledger.commit(self._run, self._target, group.pages, done=done, lease=self._settings.lease)
+                counts = self._ledger.commit(
+                    self._run, self._target, group.pages, done=done, lease=self._settings.lease
+                )
+                self.stored.update(counts, batches=len(group.pages))
                 return
             except Unreachable:
                 # Nothing of the group is stored: an answer that got lost inside COMMIT is InDoubt, not this.

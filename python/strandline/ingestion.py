@@ -14,7 +14,8 @@ from strandline.errors import ConfigError, Error
 from strandline.job import Jobs
 from strandline.progress import display
 from strandline.reference import LOCAL, is_local
-from strandline.report import Failure, Plan, Report, first_failures
+from strandline.report import Plan, Report
+from strandline.reporting import plan_report, pool_report
 from strandline.source import as_source, only_there
 from strandline.status import window_of
 from strandline.values import Stream, Value
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("strandline")
 
-_MOST_FAILURES = 20
 _PROGRESS_EVERY = 0.2
 
 
@@ -128,17 +128,12 @@ class Ingestion:
         pool = pool or self._settings.pool
         scope = Scope(pool=pool, forever=forever)
         jobs = Jobs(self._dsn, self._schema, self._settings)
-        self._run(Crew(self._dsn, self._schema, self._settings, jobs, scope, budget), workers, None, None)
-        live = scope.live(self._ledger)
-        return Report(
-            status="ACTIVE" if live["live"] else "SUCCEEDED",
-            reason=f"{sum(jobs.outcomes.values())} runs of pool {pool} were worked here",
-            pending=live["live"],
-            slices=jobs.outcomes["SUCCEEDED"] + jobs.outcomes["FAILED"],
-            succeeded=jobs.outcomes["SUCCEEDED"],
-            failed=jobs.outcomes["FAILED"],
-            seconds=time.monotonic() - began,
-        )
+
+        def now() -> Report:
+            return pool_report(self._ledger, scope, jobs, time.monotonic() - began)
+
+        self._run(Crew(self._dsn, self._schema, self._settings, jobs, scope, budget), workers, now, progress)
+        return now()
 
     def find_plan(self, plan: int) -> Plan:
         """A stored plan. Raises ConfigError for one that is not there."""
@@ -161,59 +156,13 @@ class Ingestion:
             slice_windows=lambda: self._windows(plan, row["cursor_type_code"], row["time_zone"]),
         )
 
-    def report(self, plan: Plan, scope: Scope | None = None, seconds: float = 0.0) -> Report:
-        """What a plan did so far; with the slices of other plans in the scope's window in `status` and `failures`."""
-        assert plan.id is not None
-        ledger = self._ledger
-        scope = scope or Scope(plans=(plan.id,), own=plan.id)
-        stored = ledger.fetch("status.plans", plan.id, None, None, None, 1)[0]
-        tasks = ledger.fetch("status.plan_tasks", plan.id)[0]
-        pages = ledger.fetch("status.plan_pages", plan.id)[0]
-        live = scope.live(ledger)
-        cursor, generation, lo, hi = scope.window or (None, None, None, None)
-        rest = [*scope.plans, *scope.others]
-        failures = ledger.fetch("status.failures", plan.id, rest, cursor, generation, lo, hi, _MOST_FAILURES)
-        status = _status(tasks, live["live"], failures, stored["status"])
-        counts = {name: pages[name] for name in ("inserted", "updated", "unchanged", "deleted", "rejected")}
-        return Report(
-            status=status,
-            reason=self._others(scope) or stored["reason"] or _reason(tasks, live["live"], live["held"]),
-            plan=plan.id,
-            window=plan.window,
-            watermark=self._watermark(plan.cursor_id),
-            slices=tasks["slices"],
-            succeeded=tasks["succeeded"],
-            failed=tasks["failed"],
-            pending=live["live"],
-            batches=pages["batches"],
-            rows=pages["rows"],
-            **counts,
-            seconds=seconds,
-            tables={plan.stream: {"rows": pages["rows"], **counts}},
-            failures=first_failures([_failure(row, stored) for row in failures]),
-        )
-
-    def _others(self, scope: Scope) -> str | None:
-        """What became of the slices of the window that other plans held when this one was made."""
-        others = [plan for plan in (*scope.plans, *scope.others) if plan != scope.own]
-        if not others or scope.window is None:
-            return None
-        found = self._ledger.fetch("status.others", others, *scope.window)[0]
-        if not found["slices"]:
-            return None
-        names = " and ".join(f"plan {plan}" for plan in others)
-        return (
-            f"{found['slices']} slices of the window are of {names}: {found['succeeded']} of them are in,"
-            f" with {found['rows']} rows"
-        )
-
     def _work_plan(self, plan: Plan, began: float, budget: Budget, workers: int | None, progress: Any) -> Report:
         scope = self._scope(plan)
         jobs = Jobs(self._dsn, self._schema, self._settings)
         crew = Crew(self._dsn, self._schema, self._settings, jobs, scope, budget)
 
         def now() -> Report:
-            return self.report(plan, scope, time.monotonic() - began)
+            return plan_report(self._ledger, plan, scope, time.monotonic() - began)
 
         try:
             if scope.live(self._ledger)["live"]:
@@ -232,10 +181,10 @@ class Ingestion:
             presence.forget_source(self._dsn, self._schema, plan.id)
         return report
 
-    def _run(self, crew: Crew, workers: int | None, now: Callable[[], Report] | None, progress: Any) -> None:
+    def _run(self, crew: Crew, workers: int | None, now: Callable[[], Report], progress: Any) -> None:
         threads = self._threads(workers)
-        show = None if now is None else display(progress)
-        if show is None or now is None:
+        show = display(progress)
+        if show is None:
             crew.run(threads)
             return
         due = time.monotonic()
@@ -358,55 +307,9 @@ class Ingestion:
         rows = self._ledger.fetch("status.plan_slices", plan, self._settings.max_slices)
         return [_window(row["lo"], row["hi"], kind, zone) for row in rows]
 
-    def _watermark(self, cursor_id: int | None) -> Any:
-        if cursor_id is None:
-            return None
-        return watermark_of(self._ledger.fetch("status.cursor", cursor_id)[0])
-
 
 _WINDOWED = ("TIME", "ID")
 
 
-def watermark_of(row: dict[str, Any]) -> Any:
-    """The watermark of a cursor's row: a datetime in its zone, an id, or the token to go on from."""
-    kind = row["cursor_type_code"]
-    if kind == "TOKEN":
-        return row["value"]
-    return _window(row["value_norm"], row["value_norm"], kind, row["time_zone"]).start
-
-
 def _window(lo: int, hi: int, kind: str | None, zone: str) -> Window:
     return Window.from_bounds(lo, hi, (kind or "ID").lower(), zone)
-
-
-def _status(tasks: dict[str, Any], live: int, failures: list[dict[str, Any]], stored: str) -> str:
-    if live:
-        return "ACTIVE"
-    if not failures:
-        return stored if stored != "ACTIVE" else "SUCCEEDED"
-    if tasks["succeeded"]:
-        return "PARTIAL"
-    return "FAILED" if any(row["status_code"] == "FAILED" for row in failures) else "CANCELLED"
-
-
-def _reason(tasks: dict[str, Any], live: int, held: int) -> str | None:
-    if held and held == live:
-        return f"{held} slices are paused by an operator"
-    if live:
-        return "the budget is used; the rest waits for a worker"
-    if tasks["failed"] or tasks["cancelled"]:
-        return f"{tasks['failed']} slices failed, {tasks['cancelled']} were cancelled"
-    return None
-
-
-def _failure(row: dict[str, Any], plan: dict[str, Any]) -> Failure:
-    error = row["last_error"] or {}
-    described = {**row, "cursor_type_code": plan["cursor_type_code"], "time_zone": plan["time_zone"]}
-    return Failure(
-        task=row["task_id"],
-        window=window_of(described, "lo", "hi"),
-        attempts=row["attempts"],
-        kind=error.get("kind") or (row["reason_code"] or row["status_code"]).lower(),
-        message=error.get("message") or f"the task ended {row['status_code']} ({row['reason_code']})",
-        where=error.get("where"),
-    )

@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of this worker, each loaded once. `finished` and `outcomes` count what was worked."""
+    """The jobs of this worker, each loaded once. `outcomes` counts the runs by how they left their task."""
 
     def __init__(self, dsn: str, schema: str, settings: Settings) -> None:
         self._dsn = dsn
@@ -114,6 +114,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._jobs: dict[int, Job] = {}
         self.outcomes: Counter[str] = Counter()
+        self.stored: Counter[str] = Counter()
 
     def get(self, ledger: Ledger, plan: int) -> Job:
         """The job of a plan. Raises ConfigError where its provider cannot be had in this process."""
@@ -122,10 +123,11 @@ class Jobs:
                 self._jobs[plan] = self._load(ledger, plan)
             return self._jobs[plan]
 
-    def ended(self, status: str) -> None:
-        """Counts a run that left its task in this status."""
+    def ended(self, status: str, stored: Mapping[str, int]) -> None:
+        """Counts a run that left its task in this status, and what it stored."""
         with self._lock:
             self.outcomes[status] += 1
+            self.stored.update(stored)
 
     def _load(self, ledger: Ledger, plan: int) -> Job:
         row = ledger.fetch("plan.context", plan)[0]

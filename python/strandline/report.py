@@ -13,7 +13,8 @@ from strandline.errors import IngestError
 if TYPE_CHECKING:
     from strandline.window import Window
 
-_MOST_FAILURES = 20
+MOST_FAILURES = 20
+"""How many failures a report names; the rest is in `status(of, state="FAILED")`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,3 @@ def plain(value: Any) -> Any:
     if hasattr(value, "start") and hasattr(value, "stop"):
         return [plain(value.start), plain(value.stop)]
     return str(value)
-
-
-def first_failures(failures: list[Failure]) -> tuple[Failure, ...]:
-    """As many failures as a report names; the rest is in `status(of, state="FAILED")`."""
-    return tuple(failures[:_MOST_FAILURES])

@@ -216,7 +216,7 @@ class Crew:
             clock=clock,
         )
         try:
-            self._jobs.ended(execution())
+            self._jobs.ended(execution(), execution.stored)
             # Whoever ends the last task ends the plan; workers of a pool have no other moment to see it.
             ledger.close_plan(run.plan_id)
         except Unreachable as error:

@@ -7,9 +7,10 @@ select p.id, p.plan_key, p.stream_id, p.cursor_id, p.status_code, p.reason_code,
 from strandline.ing_plan p where p.schedule_instance_id = $1 order by p.id;
 
 -- name: plan.close
--- Ends plan $1 if no task of it lives: the status is what its tasks add up to. After plan.close_lock.
+-- Ends plan $1 if no task of it lives: the status is what its tasks add up to; a plan whose tasks all went to later ones did nothing. After plan.close_lock.
 update strandline.ing_plan p set finished_at = clock_timestamp(),
-  status_code = case when c.ok = c.n then 'SUCCEEDED' when c.ok > 0 then 'PARTIAL' when c.failed > 0 then 'FAILED' else 'CANCELLED' end
+  reason_code = case when c.n = 0 then 'REOPENED' else p.reason_code end, reason = case when c.n = 0 then 'all of its tasks went on in later plans' else p.reason end,
+  status_code = case when c.n = 0 then 'CANCELLED' when c.ok = c.n then 'SUCCEEDED' when c.ok > 0 then 'PARTIAL' when c.failed > 0 then 'FAILED' else 'CANCELLED' end
 from (select count(*) n, count(*) filter (where status_code = 'SUCCEEDED') ok, count(*) filter (where status_code = 'FAILED') failed,
     count(*) filter (where status_code in ('QUEUED', 'RUNNING')) live
   from strandline.ing_task where plan_id = $1) c

@@ -132,3 +132,12 @@ def test_a_close_without_its_lock_wrong_form_breaks(
     assert waiting.result() == [{"status_code": "FAILED"}]
     close.commit()
     assert database.task(task)["status_code"] == "QUEUED"  # in a plan that is over
+
+
+def test_a_plan_whose_tasks_all_went_to_a_later_one_did_nothing(ledger: _core.Ledger, database: Database) -> None:
+    plan, _ = failed_plan(ledger, closed=False)
+    later = ledger.plan(request(0, 10))
+    assert later["slices"] == 1
+    assert ledger.close_plan(plan["plan_id"]) == "CANCELLED"
+    found = database.value("select reason_code from strandline.ing_plan where id = $1::bigint", plan["plan_id"])
+    assert found == "REOPENED"

@@ -110,6 +110,7 @@ def test_a_page_that_was_not_stored_is_lost_with_its_lease(
     plan = ledger.plan(request(0, 10))
     (run,) = claim(ledger, plan)
     worker = open_ledger(proxy.dsn)
+    backend = worker.backend_pid
     stop = proxy.stop_at("tx.commit")
     again = proxy.stop_at("run.doubt_lock")
     answer = background(commit, worker, run, done=False)
@@ -117,9 +118,7 @@ def test_a_page_that_was_not_stored_is_lost_with_its_lease(
     stop.cut_before()
     again.wait()
     database.wait_until_lease_over(run)
-    database.wait_until(
-        "not exists (select from pg_locks where locktype = 'transactionid' and pid <> pg_backend_pid())"
-    )
+    database.wait_until("not exists (select from pg_stat_activity where pid = $1::int)", backend)
     assert ledger.reap(lease=LEASE)["lost"] == 1
     again.forward()
     with pytest.raises(LeaseLost):

@@ -1,0 +1,121 @@
+"""Makes the Report of a plan or a pool from what the ledger says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from strandline.report import MOST_FAILURES, Failure, Plan, Report
+from strandline.status import window_of
+from strandline.window import Window
+from strandline.worker import Scope
+
+if TYPE_CHECKING:
+    from strandline._core import Ledger
+    from strandline.job import Jobs
+
+
+def plan_report(ledger: Ledger, plan: Plan, scope: Scope | None = None, seconds: float = 0.0) -> Report:
+    """What a plan did so far. Slices that other plans hold in the scope's window count in `status` and `failures`."""
+    assert plan.id is not None
+    scope = scope or Scope(plans=(plan.id,), own=plan.id)
+    stored = ledger.fetch("status.plans", plan.id, None, None, None, 1)[0]
+    tasks = ledger.fetch("status.plan_tasks", plan.id)[0]
+    pages = ledger.fetch("status.plan_pages", plan.id)[0]
+    live = scope.live(ledger)
+    window = scope.window or (None, None, None, None)
+    failures = ledger.fetch("status.failures", plan.id, [*scope.plans, *scope.others], *window, MOST_FAILURES)
+    counts: dict[str, Any] = {name: pages[name] for name in ("inserted", "updated", "unchanged", "deleted", "rejected")}
+    return Report(
+        status=_status(tasks, live["live"], failures, stored["status"]),
+        reason=_others(ledger, scope) or stored["reason"] or _reason(tasks, live["live"], live["held"]),
+        plan=plan.id,
+        window=plan.window,
+        watermark=None if plan.cursor_id is None else watermark_of(ledger.fetch("status.cursor", plan.cursor_id)[0]),
+        slices=tasks["slices"],
+        succeeded=tasks["succeeded"],
+        failed=tasks["failed"],
+        pending=live["live"],
+        batches=pages["batches"],
+        rows=pages["rows"],
+        **counts,
+        seconds=seconds,
+        tables={plan.stream: {"rows": pages["rows"], **counts}},
+        failures=tuple(_failure(row, stored) for row in failures),
+    )
+
+
+def pool_report(ledger: Ledger, scope: Scope, jobs: Jobs, seconds: float) -> Report:
+    """What this process did in a pool, and what is left there."""
+    live = scope.live(ledger)["live"]
+    stored, outcomes = jobs.stored, jobs.outcomes
+    failed, succeeded = outcomes["FAILED"], outcomes["SUCCEEDED"]
+    ended = "SUCCEEDED" if not failed else "PARTIAL" if succeeded else "FAILED"
+    counts: dict[str, Any] = {name: stored[name] for name in ("inserted", "updated", "unchanged", "deleted")}
+    return Report(
+        status="ACTIVE" if live else ended,
+        reason=f"{outcomes.total()} runs of pool {scope.pool} were worked here",
+        slices=succeeded + failed,
+        succeeded=succeeded,
+        failed=failed,
+        pending=live,
+        batches=stored["batches"],
+        rows=stored["records"],
+        **counts,
+        seconds=seconds,
+    )
+
+
+def watermark_of(row: dict[str, Any]) -> Any:
+    """The watermark of a cursor's row: a datetime in its zone, an id, or the token to go on from."""
+    kind = row["cursor_type_code"]
+    if kind == "TOKEN":
+        return row["value"]
+    return Window.from_bounds(row["value_norm"], row["value_norm"], kind.lower(), row["time_zone"]).start
+
+
+def _others(ledger: Ledger, scope: Scope) -> str | None:
+    """What became of the slices of the window that other plans held when this one was made."""
+    others = [plan for plan in (*scope.plans, *scope.others) if plan != scope.own]
+    if not others or scope.window is None:
+        return None
+    found = ledger.fetch("status.others", others, *scope.window)[0]
+    if not found["slices"]:
+        return None
+    names = " and ".join(f"plan {plan}" for plan in others)
+    return (
+        f"{found['slices']} slices of the window are of {names}: {found['succeeded']} of them are in,"
+        f" with {found['rows']} rows"
+    )
+
+
+def _status(tasks: dict[str, Any], live: int, failures: list[dict[str, Any]], stored: str) -> str:
+    if live:
+        return "ACTIVE"
+    if not failures:
+        return stored if stored != "ACTIVE" else "SUCCEEDED"
+    if tasks["succeeded"]:
+        return "PARTIAL"
+    return "FAILED" if any(row["status_code"] == "FAILED" for row in failures) else "CANCELLED"
+
+
+def _reason(tasks: dict[str, Any], live: int, held: int) -> str | None:
+    if held and held == live:
+        return f"{held} slices are paused by an operator"
+    if live:
+        return "the budget is used; the rest waits for a worker"
+    if tasks["failed"] or tasks["cancelled"]:
+        return f"{tasks['failed']} slices failed, {tasks['cancelled']} were cancelled"
+    return None
+
+
+def _failure(row: dict[str, Any], plan: dict[str, Any]) -> Failure:
+    error = row["last_error"] or {}
+    described = {**row, "cursor_type_code": plan["cursor_type_code"], "time_zone": plan["time_zone"]}
+    return Failure(
+        task=row["task_id"],
+        window=window_of(described, "lo", "hi"),
+        attempts=row["attempts"],
+        kind=error.get("kind") or (row["reason_code"] or row["status_code"]).lower(),
+        message=error.get("message") or f"the task ended {row['status_code']} ({row['reason_code']})",
+        where=error.get("where"),
+    )

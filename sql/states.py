@@ -277,7 +277,7 @@ def docs_markdown(states: States) -> str:
     """The generated part of docs/states.md: per object its states and moves, then the reason codes."""
     lines: list[str] = []
     for machine in states.machines:
-        where = f" Stored in `{machine.table}.status_code`." if machine.table else ""
+        where = f"\nStored in `{machine.table}.status_code`." if machine.table else ""
         lines += [f"## {machine.name.capitalize()}", "", machine.description + where, ""]
         lines += ["| state | rank | begins | ends | meaning |", "|---|---|---|---|---|"]
         for s in machine.states:

@@ -52,6 +52,7 @@ LAYERS = [
     ["job"],
     ["execution"],
     ["worker"],
+    ["reporting"],
     ["ingestion"],
     ["coverage_reading"],
     ["engine"],

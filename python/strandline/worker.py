@@ -117,7 +117,7 @@ class Crew:
         served = [self._scope.pool] if self._scope.pool is not None else []
         for name in names:
             clock.register_worker(name, host, int(pid), presence.version(), served)
-        # The server's clock, carried on by a steady one: this machine's clock may be wrong, and may be put right meanwhile.
+        # The server's clock, carried on by a steady one: this machine's clock may be wrong, and put right meanwhile.
         offset = clock.now() - time.monotonic_ns() // 1000
         pulse = presence.Pulse(clock, [*names, presence.process_name()], watch, self._settings.lease)
         threads = [

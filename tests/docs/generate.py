@@ -386,7 +386,7 @@ def _class(name: str, kind: type) -> Iterator[str]:
     made = inspect.signature(kind)
     users_make_it = kind in (strandline.Page, strandline.Provider, strandline.Secret, strandline.Window)
     if users_make_it:
-        yield from _fenced(_call(f"sl.{name}", made.replace(return_annotation=made.empty)), "python")
+        yield from _fenced(_call(f"sl.{name}", made.replace(return_annotation=made.empty)))
     yield from (_paragraph(kind), "")
     if dataclasses.is_dataclass(kind) and not users_make_it:
         shown = [item.name for item in dataclasses.fields(kind) if item.name not in _INSIDE]
@@ -405,7 +405,7 @@ def _class(name: str, kind: type) -> Iterator[str]:
 
 
 def _described(shown: str, function: Any) -> list[str]:
-    return [*_fenced(_call(shown, inspect.signature(function)), "python"), _paragraph(function), ""]
+    return [*_fenced(_call(shown, inspect.signature(function))), _paragraph(function), ""]
 
 
 def _call(shown: str, signature: inspect.Signature) -> Iterator[str]:

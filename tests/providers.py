@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import strandline as sl
 
@@ -29,6 +30,21 @@ class Numbers(sl.Provider):
 
     def before(self, context: sl.Context, first: int) -> None:
         """For subclasses: called before the page that begins at `first` is made."""
+
+
+class Hours(sl.Provider):
+    """One row an hour; `event` is called once, while the first page is fetched."""
+
+    name = "hours"
+    slice = "1 hour"
+    lag = "0 s"
+    event: ClassVar[list[Callable[[], object]]] = []
+
+    def next(self, context: sl.Context, cursor: Any) -> list[dict[str, Any]]:
+        assert context.window is not None
+        if self.event:
+            self.event.pop()()
+        return [{"at": context.window.start}]
 
 
 def bounds(context: sl.Context) -> tuple[int, int]:

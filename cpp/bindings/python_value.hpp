@@ -11,7 +11,7 @@ namespace strandline::bindings {
 
 struct ValueTarget {
   encode::Column column;
-  bool parse;  // the type was declared: text in its standard form is read (RFC 3339, ISO, decimal, UUID)
+  bool parse = false;  // the type was declared: text in its standard form is read (RFC 3339, ISO, decimal, UUID)
 };
 
 // Appends `value`, which is not null_like(), as one field. Throws encode::Misfit; Python's own errors pass through.

@@ -9,7 +9,7 @@ namespace strandline::encode {
 
 struct ArrowTarget {
   Column column;
-  bool parse;  // the type was declared: text in its standard form is read
+  bool parse = false;  // the type was declared: text in its standard form is read
 };
 
 // Appends the value at `index`, which is not null, as one field. Throws Misfit.

@@ -21,7 +21,7 @@ class CopyWriter {
  public:
   using Sink = std::function<void(const char* data, std::size_t size)>;
 
-  static constexpr std::size_t piece_bytes = 256 * 1024;
+  static constexpr std::size_t piece_bytes = std::size_t{256} * 1024;
   // The lineage columns as they must follow the page's columns in the COPY statement.
   static constexpr std::string_view batch_column = "_sl_batch";
   static constexpr std::string_view generation_column = "_sl_generation";

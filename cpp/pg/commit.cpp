@@ -55,7 +55,7 @@ Columns columns(const Run& run, const std::vector<Page>& pages, const std::vecto
 
 // What is covered when the run is done: its window, or, for a walk by token, the ordinals of its pages.
 void cover(Transaction& transaction, const Run& run, std::int64_t last_batch) {
-  if (!run.cursor_id) return;
+  if (!run.cursor_id || !run.lo || !run.hi) return;
   const std::int64_t records =
       integer(transaction.run("run.walk_records", Params{run.task_id, run.walk_no})[0], "records");
   std::int64_t hi = *run.hi;

@@ -77,6 +77,7 @@ struct PolicyHolder {
 };
 
 // A base, so that the policy is there before the connection that refers to it.
+// NOLINTNEXTLINE(misc-multiple-inheritance): the order of bases is the only way to get there
 struct Adopted : private PolicyHolder, public pqxx::connection_base {
   explicit Adopted(PGconn* raw) : PolicyHolder{AdoptPolicy{raw}}, connection_base{policy} { init(); }
   Adopted(const Adopted&) = delete;

@@ -104,7 +104,7 @@ Bounds bounds_of(const PlanRequest& request, const pqxx::row& cursor, std::int64
         request.provenance + ": a window of ids needs an end, because ids have no now; give window=(start, stop)"};
   }
   // A watermark beyond now, or a lag that reaches behind it, leaves nothing to ask for.
-  if (out.window.hi < out.window.lo) out.window.hi = out.window.lo;
+  out.window.hi = std::max(out.window.hi, out.window.lo);
   if (!request.value) out.window = core::frame(request.strategy, request.time_zone(), out.window);
   return out;
 }
@@ -317,7 +317,7 @@ void write_plan(Transaction& transaction, const PlanRequest& request, const Enro
 
 void plan_window(Transaction& transaction, const PlanRequest& request, const Enrolled& known, const Trigger& trigger,
                  PlanResult& result) {
-  const std::int64_t cursor = *known.cursor_id;
+  const std::int64_t cursor = known.cursor_id.value();  // a window has one
   const auto locked = transaction.run("plan.lock", Params{cursor});
   const auto& row = locked[0];
   result.generation = integer(row, "minimum_generation");
@@ -408,8 +408,8 @@ void plan_value(Transaction& transaction, const PlanRequest& request, const Enro
 
 }  // namespace
 
-PlanResult plan(Session& session, const json& raw) {
-  const PlanRequest request = read_request(session, raw);
+PlanResult plan(Session& session, const json& asked) {
+  const PlanRequest request = read_request(session, asked);
   // Everything that can be wrong with the window is found before anything is written.
   const auto [window, known] = session.transact(page_limits, [&](Transaction& transaction) {
     return std::pair{request.resolve(integer(transaction.run("tx.clock")[0], "now")),

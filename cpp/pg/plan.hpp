@@ -32,10 +32,10 @@ struct PlanResult {
   std::vector<core::Interval> slice_bounds;  // of a dry run, the first thousand
 };
 
-// Plans `request` (its fields: python/strandline/request.py). The same trigger and request return the stored plan. Throws
+// Plans what is asked for (its fields: python/strandline/request.py). The same trigger and request return the stored plan. Throws
 // ConfigError for a request that cannot be planned, Conflict for a trigger that asked for something else before, for a stream
 // whose shape no longer fits what is loaded, and for a target that vanished under its coverage. A dry run writes nothing.
-PlanResult plan(Session& session, const nlohmann::json& request);
+PlanResult plan(Session& session, const nlohmann::json& asked);
 
 // Closes the plan if no task of it lives, in a transaction of its own; returns the final status if this call closed it. Folds
 // nothing: fold first, so that whoever reads the closed plan sees the mark.

@@ -110,7 +110,7 @@ void read_window(Session& session, PlanRequest& out, const json& request) {
   } else {
     out.value = true;
     out.zone = "UTC";
-    const auto value = request.at("value");
+    const auto& value = request.at("value");
     if (const auto digest = maybe<std::string>(value, "digest")) out.value_spec = canonical(json{{"digest", *digest}});
   }
   static_cast<void>(out.time_zone());

@@ -92,8 +92,9 @@ void Renewer::renew(Session& session) {
   const std::lock_guard<std::mutex> guard{mutex_};
   for (auto& [key, state] : runs_) {
     const auto news = found.find(key);
+    if (news == found.end()) continue;
     // Cancelled stays: a wish to end is not taken back by a renewal that was skipped.
-    if (news != found.end() && !(state == State::Cancelled && news->second == State::Held)) state = news->second;
+    if (state != State::Cancelled || news->second != State::Held) state = news->second;
   }
 }
 

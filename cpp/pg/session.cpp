@@ -125,7 +125,8 @@ bool Session::again(const core::Error& error, int attempt) {
   const auto* database = dynamic_cast<const DatabaseError*>(&error);
   const bool doubt = error.code() == core::ErrorCode::InDoubt;
   const bool refused = database == nullptr && error.code() == core::ErrorCode::Unreachable;
-  if (attempt >= tries || !(doubt || refused || (database != nullptr && database->repeatable()))) return false;
+  const bool repeatable = doubt || refused || (database != nullptr && database->repeatable());
+  if (attempt >= tries || !repeatable) return false;
   // Jitter, so that two transactions that met once do not meet again.
   static thread_local std::mt19937 random{std::random_device{}()};
   const int most = refused ? 400 : 20;
@@ -181,7 +182,7 @@ std::string filled(const std::string& text, const Markers& markers) {
   std::string out;
   for (std::size_t from = 0;;) {
     const auto open = text.find('{', from);
-    if (open == std::string::npos) return out.append(text, from, std::string::npos);
+    if (open == std::string::npos) return out.append(std::string_view{text}.substr(from));
     const auto close = text.find('}', open);
     const auto marker =
         markers.find(std::string_view{text}.substr(open + 1, close == std::string::npos ? 0 : close - open - 1));

@@ -27,13 +27,13 @@ Table plain(const pqxx::result& rows) {
 
 }  // namespace
 
-Table fetch(Session& session, const std::string& name, const Params& params) {
-  const auto& known = query(name);
+Table fetch(Session& session, const std::string& query, const Params& params) {
+  const auto& known = pg::query(query);
   if (params.values().size() != static_cast<std::size_t>(known.parameters)) {
-    throw core::Error{core::ErrorCode::Error, "query " + name + " takes " + std::to_string(known.parameters) +
+    throw core::Error{core::ErrorCode::Error, "query " + query + " takes " + std::to_string(known.parameters) +
                                                   " parameters, not " + std::to_string(params.values().size())};
   }
-  return plain(session.transact(plan_limits, [&](Transaction& transaction) { return transaction.run(name, params); }));
+  return plain(session.transact(plan_limits, [&](Transaction& transaction) { return transaction.run(query, params); }));
 }
 
 Table select(Session& session, const std::string& sql, const Params& params) {

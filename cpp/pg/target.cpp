@@ -9,8 +9,8 @@
 namespace strandline::pg {
 namespace {
 
-const std::string batch_column{encode::CopyWriter::batch_column};
-const std::string generation_column{encode::CopyWriter::generation_column};
+constexpr std::string_view batch_column = encode::CopyWriter::batch_column;
+constexpr std::string_view generation_column = encode::CopyWriter::generation_column;
 
 template <class Items, class Text>
 std::string joined(const Items& items, const char* separator, Text text) {
@@ -23,8 +23,8 @@ std::string joined(const Items& items, const char* separator, Text text) {
 }
 
 std::vector<std::string> with_lineage(std::vector<std::string> names) {
-  names.push_back(batch_column);
-  names.push_back(generation_column);
+  names.emplace_back(batch_column);
+  names.emplace_back(generation_column);
   return names;
 }
 
@@ -40,8 +40,8 @@ std::vector<TableColumn> shape(const Target& target, const std::vector<encode::C
   std::vector<TableColumn> out;
   // NOT NULL stands on keys only: what is required of a row is checked where the row is, with its page and number.
   for (const auto& column : columns) out.push_back({column.name, column.sql_type, is_key(target, column.name)});
-  out.push_back({batch_column, "bigint", false});
-  out.push_back({generation_column, "bigint", false});
+  out.push_back({std::string{batch_column}, "bigint", false});
+  out.push_back({std::string{generation_column}, "bigint", false});
   return out;
 }
 

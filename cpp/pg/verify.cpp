@@ -84,13 +84,15 @@ void check_targets(Transaction& transaction, const std::optional<std::int64_t>& 
   for (const auto& row : transaction.run("verify.targets", Params{cursor})) {
     const std::string schema = text(row, "target_schema");
     const std::string table = text(row, "target_table");
+    std::string name = schema;
+    name.append(1, '.').append(table);
     const auto columns = describe_target(transaction, schema, table);
     const bool traced = columns && std::any_of(columns->begin(), columns->end(),
                                                [](const TableColumn& column) { return column.name == "_sl_batch"; });
     if (!traced) continue;
     const auto found = transaction.render("verify.target_rows",
                                           {{"target", quote_identifier(schema) + '.' + quote_identifier(table)},
-                                           {"name", quote_text(schema + '.' + table)},
+                                           {"name", quote_text(name)},
                                            {"schema", quote_text(schema)},
                                            {"table", quote_text(table)}},
                                           Params{boolean(row, "moves")});

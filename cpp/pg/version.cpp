@@ -13,7 +13,7 @@ std::map<std::string, std::string> versions() {
           {"libpqxx", PQXX_VERSION},
           {"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)},
           {"compiler",
-#if defined(__clang__)
+#ifdef __clang__
            "clang " __clang_version__
 #else
            "gcc " __VERSION__

@@ -62,7 +62,7 @@ NOT_YET = {
     "burst_length": "there are no snapshot cycles",
     "burst_interval": "there are no snapshot cycles",
     "rest_length": "there are no snapshot cycles",
-    "guard": "nothing is ever removed from a target",
+    "guard": "removals are not held back: only rows that a page names in deleted are removed, and at once",
 }
 HOOKS_NOT_YET = {"on_event": "events from outside are not received"}
 

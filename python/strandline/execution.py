@@ -14,8 +14,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strandline import _core
@@ -166,6 +168,9 @@ class Execution:
         """The token to go on from: a Python value, None for the beginning, _RESTART for a walk that must begin anew."""
         run = self._run
         if run.checkpoint is not None:
+            if self._miscounted():
+                # Going on would count the same pages again, or none where the total came with the first page.
+                return _RESTART
             return json.loads(run.checkpoint)
         if run.batch_no > 0 and self._ledger.walk_records(run) > 0:
             # Pages without tokens were committed in this walk and nothing says where they ended.
@@ -173,6 +178,15 @@ class Execution:
         if self._job.cursor_type == "token":
             return json.loads(run.slice_spec).get("token")
         return None
+
+    def _miscounted(self) -> bool:
+        """Whether the walk that this run would go on with has ended in another number of records than announced."""
+        run = self._run
+        if run.attempt_no == 1:
+            return False
+        rows = self._ledger.fetch("status.tasks", run.task_id, None, None, 1)
+        error = rows[0]["last_error"] if rows else None
+        return bool(error) and error.get("miscounted_walk") == run.walk_no
 
     def _fetch(self, pages: Iterator[Page], before: str | None) -> None:
         """Fetches until the walk is over. The last group stays in hand, for the commit that says done."""
@@ -313,14 +327,17 @@ class Execution:
 
     def _fail(self, error: Error, cause: BaseException) -> str:
         run = self._run
-        # A walk without tokens begins anew each time, and what it stored before it failed would look like progress.
-        spent = run.checkpoint is None and run.walk_no >= self._job.max_attempts
+        # A walk that begins anew each time would go on for ever: what it stores before it fails looks like progress.
+        miscounted = isinstance(error, CountMismatch)
+        spent = (run.checkpoint is None or miscounted) and run.walk_no >= self._job.max_attempts
         description = {
             "origin": "provider" if not isinstance(cause, Error) else "strandline",
             "kind": error.kind,
             "message": str(error),
             "where": place(cause),
         }
+        if miscounted:
+            description["miscounted_walk"] = run.walk_no
         status = self._ledger.fail(
             run,
             description,
@@ -343,6 +360,9 @@ class _Restart(Exception):
 
 _RESTART = object()
 
+# Files of this package, and of the thread pool that commits: no place in them helps whoever wrote the provider.
+_OURS = (f"{Path(__file__).parent}/", f"{Path(futures.__file__).parent}/")
+
 
 def place(error: BaseException) -> str | None:
     """file:line of the innermost frame of the provider's code in which an error was raised."""
@@ -350,7 +370,7 @@ def place(error: BaseException) -> str | None:
     found = None
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
-        if "/strandline/" not in path or path.endswith("/demo.py"):
+        if not path.startswith(_OURS) or path.endswith("/demo.py"):
             found = f"{path}:{trace.tb_lineno} in {trace.tb_frame.f_code.co_name}"
         trace = trace.tb_next
     return found

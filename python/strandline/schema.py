@@ -206,7 +206,9 @@ def _read_entry(name: object, value: object) -> tuple[str, str, bool]:
     try:
         return name, _core.sql_type(" ".join(words[:-2]) if required else value), required
     except ConfigError as error:
-        raise ConfigError(f"schema: column {name!r}: {error}") from None
+        # The core names the column too, and does not know it here.
+        problem = str(error).removeprefix('column "": ')
+        raise ConfigError(f"schema: column {name!r}: {problem}") from None
 
 
 def _hints(declaration: type) -> dict[str, Any]:

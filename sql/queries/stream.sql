@@ -28,7 +28,7 @@ insert into strandline.ing_provenance as p (provenance_code, provider_reference,
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (provenance_code) do update set provider_reference = excluded.provider_reference, provider_version = excluded.provider_version,
   source_digest = excluded.source_digest, config = excluded.config, config_hash = excluded.config_hash, labels = excluded.labels, actor = excluded.actor,
-  version = p.version + 1, updated_at = now()
+  version = p.version + 1, updated_at = clock_timestamp()
 where (p.provider_reference, p.provider_version, p.source_digest, p.config_hash, p.labels)
   is distinct from (excluded.provider_reference, excluded.provider_version, excluded.source_digest, excluded.config_hash, excluded.labels);
 
@@ -44,5 +44,5 @@ on conflict (connection_id, stream, target_schema, target_table) do update set w
   cursor_field = excluded.cursor_field, columns = excluded.columns, contract = excluded.contract, labels = excluded.labels, actor = excluded.actor,
   version = s.version + case when (s.write_mode, s.primary_key, s.cursor_field, s.columns::text, s.contract, s.labels)
     is distinct from (excluded.write_mode, excluded.primary_key, excluded.cursor_field, excluded.columns::text, excluded.contract, excluded.labels) then 1 else 0 end,
-  updated_at = now()
+  updated_at = clock_timestamp()
 returning s.id;

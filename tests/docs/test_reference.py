@@ -246,8 +246,10 @@ def source() -> Iterator[str]:
 
 def test_the_example_of_the_readme_runs(dsn: str, connect: Connect, tmp_path: Path) -> None:
     (code,) = python_blocks(ROOT / "README.md")
-    assert 'sl.connect("embedded")' in code
-    assert "https://example.org" in code
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) == 10, "the README promises ten lines"
+    for replaced in (', dsn="embedded"', "https://example.org"):
+        assert replaced in code
     script = tmp_path / "example.py"
     environment = {**os.environ, "STRANDLINE_DSN": dsn, "NO_PROXY": "127.0.0.1"}
 
@@ -259,7 +261,7 @@ def test_the_example_of_the_readme_runs(dsn: str, connect: Connect, tmp_path: Pa
         return done.stdout
 
     with source() as url:
-        script.write_text(code.replace('"embedded"', "").replace("https://example.org", url), encoding="utf-8")
+        script.write_text(code.replace(', dsn="embedded"', "").replace("https://example.org", url), encoding="utf-8")
         assert "SUCCEEDED" in run()
         assert "0 rows" in (again := run())
         assert "is covered" in again, "the second call says why it loaded nothing"

@@ -63,12 +63,12 @@ py::object RowMembers::by_name(PyObject* row) {
       for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(shape.names.ptr()); ++i) {
         set_member(members, PyTuple_GET_ITEM(shape.names.ptr(), i), PyTuple_GET_ITEM(row, i));
       }
-      return std::move(members);
+      return members;
     }
     case Form::Dataclass: {
       py::dict members;
       for (const py::handle name : shape.names) set_member(members, name.ptr(), py::object{handle.attr(name)}.ptr());
-      return std::move(members);
+      return members;
     }
     case Form::Pydantic: {
       // Fields live in __dict__ under their names (not aliases), what `extra="allow"` kept beside them.
@@ -77,14 +77,14 @@ py::object RowMembers::by_name(PyObject* row) {
       if (extra.is_none() || py::len(extra) == 0) return fields;
       py::dict members{fields.attr("copy")()};
       for (const auto& [name, value] : py::dict{extra}) set_member(members, name.ptr(), value.ptr());
-      return std::move(members);
+      return members;
     }
     case Form::Mapping:
       break;
   }
   py::dict members;
   if (PyDict_Update(members.ptr(), row) != 0) throw py::error_already_set();
-  return std::move(members);
+  return members;
 }
 
 }  // namespace strandline::bindings

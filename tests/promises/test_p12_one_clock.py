@@ -166,7 +166,7 @@ def test_a_machine_whose_clock_is_wrong(skew: int, dsn: str, database: Database,
     )
     assert done.returncode == 0, done.stderr
     check(database, since)
-    assert database.value("select count(*) from public.hours") == 3
+    assert database.value("select count(*) from public.hours") in (3, 4)  # slices begin at whole hours
     assert database.value(
         "select to_timestamp(window_to / 1000000.0) between $1::timestamptz and clock_timestamp() from strandline.ing_plan", since
     )

@@ -2,4 +2,13 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["fix_session", "fix_server", "fix_pgbouncer", "fix_header", "fix_ledger", "fix_proxy", "fix_engine"]
+pytest_plugins = [
+    "fix_session",
+    "fix_server",
+    "fix_pgbouncer",
+    "fix_header",
+    "fix_ledger",
+    "fix_proxy",
+    "fix_engine",
+    "fix_workers",
+]

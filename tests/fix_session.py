@@ -6,12 +6,13 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
-from strandline import embedded
+from strandline import embedded, redaction
 from strandline.embedded.lock import Lock
 
 # Long enough for a loaded machine to renew, short enough that a test can wait for the end of one.
@@ -52,6 +53,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if alive is not None:
         _delete(config.stash[_DIRECTORY])
         alive.release()
+
+
+@pytest.fixture(autouse=True)
+def forgetful() -> Iterator[None]:
+    """Hidden values are the process's: what one test's Secret handed out must not be masked in the messages of the next."""
+    before = dict(redaction._hidden)
+    yield
+    redaction._hidden.clear()
+    redaction._hidden.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -150,3 +150,11 @@ def test_sources_are_told_apart() -> None:
     assert isinstance(as_value(ROWS), Value)
     assert isinstance(as_value(iter(ROWS)), Stream)
     assert as_value(int) is None
+
+
+def test_a_value_is_typed_over_all_of_its_rows(engine: sl.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers on the first page do not make a column of integers when a later page has fractions."""
+    rows = [{"id": number, "share": number if number < 4 else number / 8} for number in range(8)]
+    monkeypatch.setenv("STRANDLINE_PAGE_RECORDS", "2")
+    assert engine.ingest(rows, "shares", progress=False).rows == 8
+    assert engine.query("select sum(share) from shares").fetchall() == [(8.75,)]

@@ -64,7 +64,7 @@ def _plans_text(plans: list[PlanStatus], now: dt.datetime, console: Console) -> 
     rows = [
         (
             str(plan.plan),
-            plan.source if plan.target.split(".")[-1] == plan.source else f"{plan.source}>{plan.target}",
+            plan.source if plan.target == f"public.{plan.source}" else f"{plan.source}>{plan.target}",
             plan.status,
             days(plan.window),
             f"{number(plan.succeeded)}/{number(plan.slices)}",

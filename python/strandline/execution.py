@@ -186,7 +186,7 @@ class Execution:
             return False
         rows = self._ledger.fetch("status.tasks", run.task_id, None, None, 1)
         error = rows[0]["last_error"] if rows else None
-        return bool(error) and error.get("miscounted_walk") == run.walk_no
+        return error is not None and error.get("miscounted_walk") == run.walk_no
 
     def _fetch(self, pages: Iterator[Page], before: str | None) -> None:
         """Fetches until the walk is over. The last group stays in hand, for the commit that says done."""
@@ -330,7 +330,7 @@ class Execution:
         # A walk that begins anew each time would go on for ever: what it stores before it fails looks like progress.
         miscounted = isinstance(error, CountMismatch)
         spent = (run.checkpoint is None or miscounted) and run.walk_no >= self._job.max_attempts
-        description = {
+        description: dict[str, Any] = {
             "origin": "provider" if not isinstance(cause, Error) else "strandline",
             "kind": error.kind,
             "message": str(error),
@@ -341,6 +341,7 @@ class Execution:
         status = self._ledger.fail(
             run,
             description,
+            reason="COUNT_MISMATCH" if miscounted else error.kind.upper(),
             retryable=error.retryable and not spent,
             backoff=self._job.backoff,
             by=run.worker,

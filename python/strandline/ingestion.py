@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from strandline import _core, presence, request
-from strandline.errors import ConfigError, Error
+from strandline.errors import ConfigError, Conflict, Error
 from strandline.job import Jobs
 from strandline.progress import display
 from strandline.reference import LOCAL, is_local
@@ -72,10 +72,14 @@ class Ingestion:
         if local and not dry_run:
             self._leave = self._leave or presence.announce(self._ledger, self._dsn, self._schema)
         wanted["dry_run"] = dry_run
+        if not dry_run:
+            # What a process that is gone had to itself would otherwise count as being in its hands.
+            self._ledger.reap(lease=self._settings.lease)
         result = self._ledger.plan(wanted)
         if local and result["plan_id"] is not None:
             presence.keep_source(self._dsn, self._schema, result["plan_id"], found)
         plan = self._plan_of(wanted, result)
+        self._warn_of_future(plan, wanted, place.now)
         if dry_run:
             plan = replace(plan, ddl=self._ddl(wanted, target.to_dict()))
         log.info(
@@ -104,8 +108,12 @@ class Ingestion:
         budget = Budget(seconds, None)
         self._threads(workers)  # before anything is written
         plan = self.plan(source, ask)
-        assert plan.id is not None
-        return self._work_plan(plan, began, budget, workers, progress)
+        report = self._work_plan(plan, began, budget, workers, progress)
+        gone = any(failure.kind == "provider_gone" for failure in report.failures)
+        if gone and plan.in_flight_plans and ask.trigger is None and not budget.over():
+            # Slices were in the hands of another process, which went away meanwhile: they are free now.
+            report = self._work_plan(self.plan(source, ask), began, budget, workers, progress)
+        return report
 
     def work(
         self,
@@ -216,6 +224,11 @@ class Ingestion:
         others: list[int] = []
         for other in plan.in_flight_plans:
             (mine if self._workable(other) else others).append(other)
+        if others:
+            log.warning(
+                "%s of the same window can be worked by another process only; this call waits for it to end or to vanish",
+                " and ".join(f"plan {other}" for other in others),
+            )
         window = None
         if plan.cursor_id is not None and (rows := self._ledger.fetch("plan.context", plan.id)):
             row = rows[0]
@@ -236,10 +249,37 @@ class Ingestion:
             raise ConfigError(f"plan {plan} cannot be worked here: {only_there(reference)}")
 
     def _check_target(self, wanted: dict[str, Any], target: dict[str, Any]) -> None:
-        """Says early what the first page would run into: a table whose columns do not fit what is declared."""
+        """Says early what the first page would run into: a table whose columns or key do not fit what is declared."""
         columns = wanted["stream"]["columns"]
+        if target["mode"] == "merge":
+            self._check_key(target)
         if columns is not None:
             self._ledger.target_ddl(target, [tuple(column) for column in columns])
+
+    def _warn_of_future(self, plan: Plan, wanted: dict[str, Any], now: int) -> None:
+        """Says that a part of the window cannot be complete yet, and will count as covered all the same."""
+        window = plan.window
+        if wanted["cursor"] is None or wanted["cursor"]["type"] != "TIME" or window is None or not plan.slices:
+            return
+        stop = window.bounds[1]
+        if stop > now:
+            log.warning(
+                "%s: the window ends in the future, at %s. What is read of it counts as covered to its end, so that rows"
+                " which the source adds later are not asked for again; end the window now, such as 'START/'",
+                wanted["provenance"]["code"],
+                _core.rfc3339(stop),
+            )
+
+    def _check_key(self, target: dict[str, Any]) -> None:
+        schema, table, key = target["schema"], target["table"], target["primary_key"]
+        found = self._ledger.fetch("target.matches", schema, table, list(key))
+        if found and not found[0]["known"]:
+            columns = ", ".join(key)
+            raise Conflict(
+                f"{schema}.{table} has no unique index on the primary key ({columns}), by which rows are merged;"
+                f" make one (create unique index on {schema}.{table} ({columns})), correct primary_key, or load into"
+                " another table"
+            )
 
     def _ddl(self, wanted: dict[str, Any], target: dict[str, Any]) -> list[str]:
         columns = wanted["stream"]["columns"]

@@ -22,6 +22,7 @@ from strandline.values import Stream, Value
 from strandline.window import Window
 
 if TYPE_CHECKING:
+    from strandline.schema import Schema
     from strandline._core import Ledger, Run
     from strandline.context import Context
     from strandline.page import Page
@@ -53,8 +54,11 @@ class Job:
 
     def encoder(self, ledger: Ledger) -> RowEncoder:
         """An encoder that knows the declared columns and those that the target has."""
+        columns: Schema | list[tuple[str, str, bool]] | None = self.columns
+        if columns is None and isinstance(self.source, Value):
+            columns = self.source.schema()
         return RowEncoder(
-            self.columns,
+            columns,
             ledger.describe_target(self.target.schema, self.target.table),
             primary_key=self.target.primary_key,
             cursor_field=self.target.cursor_field,

@@ -173,7 +173,7 @@ class RowEncoder:
         if outside and self._contract == "freeze":
             raise DataError(
                 f'{self._where()}page {page_no}: column "{outside[0]}" is not in the schema, and the contract is '
-                "freeze; declare it, or choose the contract evolve or discard_value",
+                "freeze; declare it, or choose the contract evolve",
                 context={"page": page_no, "column": outside[0]},
             )
         return [name for name in names if name not in outside]

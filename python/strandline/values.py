@@ -29,6 +29,12 @@ class Value:
     def __init__(self, rows: Any) -> None:
         self.rows = rows
 
+    def schema(self) -> Schema:
+        """Its columns, typed over all rows: a page of integers before a page of floats is a column of floats."""
+        from strandline.rows import value_schema
+
+        return value_schema(self.rows)
+
     def digest(self, declared: Schema | None = None) -> str:
         """SHA-256 over the encoded rows, their column names and their types, in hex: what the value is known by."""
         from strandline.rows import content_digest

@@ -36,6 +36,13 @@ drop table {stage};
 -- One process at a time shapes table $1; freed by the end of the transaction.
 select pg_advisory_xact_lock(hashtextextended('strandline.target ' || $1, 0));
 
+-- name: target.matches
+-- Whether rows of table $2 in schema $1 can be matched by columns $3: it has a unique index on just these. No row for no such table.
+select exists (select from pg_index i cross join lateral (select array_agg(a.attname::text) as names from unnest(i.indkey::int2[]) with ordinality k(attnum, ord)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum where k.ord <= i.indnkeyatts) x
+  where i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indpred is null and i.indexprs is null and x.names @> $3::text[] and x.names <@ $3::text[]) as known
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p');
+
 -- name: target.merge
 -- Merges the stage into {target}: the last row of a key wins, or the newest by {order}; rows that would not change are not touched; counted per batch.
 with s as materialized (select distinct on ({key}) {columns} from "_sl_stage" order by {key}, {order}ctid desc),

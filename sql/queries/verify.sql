@@ -202,7 +202,7 @@ left join (select distinct "_sl_batch" as batch from {target}) r on r.batch = b.
 where not $1::boolean and b.inserted_count > 0 and r.batch is null;
 
 -- name: verify.targets
--- The tables that streams load into ($1 a cursor, or null), and whether any of them merges.
+-- The tables that streams load into ($1 a cursor, or null), and whether any of them merges, has merged or has removed rows: then rows move.
 select s.target_schema, s.target_table, bool_or(s.write_mode = 'merge' or exists (select from strandline.ing_task_run_batch b join strandline.ing_plan p on p.id = b.plan_id
-    where p.stream_id = s.id and b.deleted_count > 0)) as moves
+    where p.stream_id = s.id and (b.deleted_count > 0 or b.updated_count > 0))) as moves
 from strandline.ing_stream s where $1::bigint is null or exists (select from strandline.ing_plan p where p.stream_id = s.id and p.cursor_id = $1) group by 1, 2 order by 1, 2;

@@ -62,9 +62,7 @@ class Stumbles(Told):
 
 
 @pytest.mark.parametrize("error", [sl.Transient("no"), sl.CursorExpired("too old")], ids=["resumed", "walked anew"])
-def test_a_total_counts_the_whole_walk_and_no_other(
-    error: Exception, engine: sl.Engine, database: Database
-) -> None:
+def test_a_total_counts_the_whole_walk_and_no_other(error: Exception, engine: sl.Engine, database: Database) -> None:
     """Pages of earlier attempts count; those of a walk that was begun anew do not."""
     Stumbles.left[:] = [error]
     assert engine.ingest(Stumbles, window=(0, 20)).status == "SUCCEEDED"

@@ -57,7 +57,9 @@ def test_the_whole_surface(
 ) -> None:
     """Every verb, two engines, four worker threads, renewals; then a look into the sessions that the pooler keeps."""
     monkeypatch.setenv("STRANDLINE_LEASE", "1 s")
-    monkeypatch.setenv("STRANDLINE_PAGE_RECORDS", "1500")  # a merge of more than 1,000 rows goes through a temporary table
+    monkeypatch.setenv(
+        "STRANDLINE_PAGE_RECORDS", "1500"
+    )  # a merge of more than 1,000 rows goes through a temporary table
     engine, other = open_engine(pgbouncer), open_engine(pgbouncer)
 
     assert sl.migrate(pgbouncer) == []

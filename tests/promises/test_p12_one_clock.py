@@ -67,7 +67,9 @@ def moments(database: Database) -> dict[str, tuple[dt.datetime, dt.datetime]]:
     """The first and the last of the moments in each column, where there is any."""
     found = {}
     for row in database.rows(COLUMNS):
-        (span,) = database.rows(f'select min("{row["column"]}") as a, max("{row["column"]}") as b from strandline."{row["table"]}"')
+        (span,) = database.rows(
+            f'select min("{row["column"]}") as a, max("{row["column"]}") as b from strandline."{row["table"]}"'
+        )
         if span["a"] is not None:
             found[f"{row['table']}.{row['column']}"] = (span["a"], span["b"])
     return found
@@ -168,7 +170,8 @@ def test_a_machine_whose_clock_is_wrong(skew: int, dsn: str, database: Database,
     check(database, since)
     assert database.value("select count(*) from public.hours") in (3, 4)  # slices begin at whole hours
     assert database.value(
-        "select to_timestamp(window_to / 1000000.0) between $1::timestamptz and clock_timestamp() from strandline.ing_plan", since
+        "select to_timestamp(window_to / 1000000.0) between $1::timestamptz and clock_timestamp() from strandline.ing_plan",
+        since,
     )
 
 
@@ -211,7 +214,9 @@ def test_who_looks_at_the_clock_of_the_client() -> None:
 def test_native_code_has_no_clock_of_the_day() -> None:
     for path in sorted((ROOT / "cpp").rglob("*.[ch]pp")):
         code = re.sub(r"//[^\n]*", "", path.read_text())
-        found = re.findall(r"system_clock|high_resolution_clock|\bgettimeofday\b|\bstd::time\b|\bCLOCK_REALTIME\b", code)
+        found = re.findall(
+            r"system_clock|high_resolution_clock|\bgettimeofday\b|\bstd::time\b|\bCLOCK_REALTIME\b", code
+        )
         assert found == [], path.name
 
 
@@ -220,4 +225,7 @@ def test_native_code_has_no_clock_of_the_day() -> None:
 def test_queries_ask_the_clock_of_the_moment(path: Path) -> None:
     """now() is when the transaction began: with it a lease would end early, and a page wait in vain for its turn."""
     text = re.sub(r"--[^\n]*", "", path.read_text()).lower()
-    assert re.findall(r"(?<![\w.])(?:now\(\)|current_timestamp|transaction_timestamp|localtimestamp|current_date)", text) == []
+    assert (
+        re.findall(r"(?<![\w.])(?:now\(\)|current_timestamp|transaction_timestamp|localtimestamp|current_date)", text)
+        == []
+    )

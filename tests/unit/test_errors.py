@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
-from collections.abc import Iterator
 from email.utils import format_datetime
 
 import pytest
@@ -14,15 +13,6 @@ from strandline import errors, redaction
 pytestmark = pytest.mark.nodb
 
 TREE = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.Error)]
-
-
-@pytest.fixture
-def forgetful() -> Iterator[None]:
-    """Hidden values are the process's; a test must not leave its own behind."""
-    before = dict(redaction._hidden)
-    yield
-    redaction._hidden.clear()
-    redaction._hidden.update(before)
 
 
 def drawn() -> dict[str, str]:
@@ -97,7 +87,6 @@ def test_passwords_are_masked(text: str, secret: str) -> None:
     assert "***" in str(error)
 
 
-@pytest.mark.usefixtures("forgetful")
 def test_a_value_that_becomes_known_later_is_masked_too() -> None:
     error = errors.Transient("the source says: no such key 'k-123/4'")
     redaction.hide("k-123/4")
@@ -105,7 +94,6 @@ def test_a_value_that_becomes_known_later_is_masked_too() -> None:
     assert "k-123" not in redaction.redact("https://x/?k=k-123%2F4")
 
 
-@pytest.mark.usefixtures("forgetful")
 def test_short_values_do_not_eat_the_message() -> None:
     redaction.hide("a")
     assert redaction.redact("a page") == "a page"

@@ -57,7 +57,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
-    """Hidden values are the process's: what one test's Secret handed out must not be masked in the messages of the next."""
+    """Hidden values are the process's: what one test's Secret handed out must not be masked for the next."""
     before = dict(redaction._hidden)
     yield
     redaction._hidden.clear()

@@ -118,7 +118,8 @@ def check_whole(engine: sl.Engine, database: Database, tables: dict[str, int], p
     # Every page is there once, and each begins where the one before it ended, whoever brought it.
     assert database.value("select count(*) from strandline.ing_task_run_batch") == sum(tables.values()) // page
     assert database.value(
-        "select bool_and(before_token::text is not distinct from previous) from (select before_token, lag(after_token::text)"
-        " over (partition by task_id order by batch_no) as previous from strandline.ing_task_run_batch) pages"
+        "select bool_and(before_token::text is not distinct from previous) from (select before_token,"
+        " lag(after_token::text) over (partition by task_id order by batch_no) as previous"
+        " from strandline.ing_task_run_batch) pages"
     )
     assert database.value("select max(walk_no) from strandline.ing_task") == 1

@@ -226,7 +226,7 @@ class Ingestion:
             (mine if self._workable(other) else others).append(other)
         if others:
             log.warning(
-                "%s of the same window can be worked by another process only; this call waits for it to end or to vanish",
+                "%s of the same window can be worked by another process only; this call waits until it ends or vanishes",
                 " and ".join(f"plan {other}" for other in others),
             )
         window = None
@@ -264,8 +264,8 @@ class Ingestion:
         stop = window.bounds[1]
         if stop > now:
             log.warning(
-                "%s: the window ends in the future, at %s. What is read of it counts as covered to its end, so that rows"
-                " which the source adds later are not asked for again; end the window now, such as 'START/'",
+                "%s: the window ends in the future, at %s. What is read of it counts as covered to its end, so that"
+                " rows which the source adds later are not asked for again; end the window now, such as 'START/'",
                 wanted["provenance"]["code"],
                 _core.rfc3339(stop),
             )

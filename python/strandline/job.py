@@ -22,12 +22,12 @@ from strandline.values import Stream, Value
 from strandline.window import Window
 
 if TYPE_CHECKING:
-    from strandline.schema import Schema
     from strandline._core import Ledger, Run
     from strandline.context import Context
     from strandline.page import Page
     from strandline.presence import Watch
     from strandline.provider import Provider
+    from strandline.schema import Schema
     from strandline.settings import Settings
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -1,5 +1,5 @@
-"""P1, atomic page: rows, batch row, checkpoint and counters, and on the last page coverage and statuses, appear together
-or not at all."""
+"""P1, atomic page: rows, batch row, checkpoint and counters, and on the last page coverage and statuses, appear
+together or not at all."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_sixteen_claimers(ledger: _core.Ledger, open_ledger: OpenLedger, databas
 def test_planners_beside_workers(
     ledger: _core.Ledger, open_ledger: OpenLedger, database: Database, at_once: Any
 ) -> None:
-    """While eight plan, eight load and fold: what is covered, waits for its fold or is in flight is not planned again."""
+    """Eight plan while eight load and fold: what is covered, awaits its fold or is in flight is not planned again."""
     asked = windows(4)
     ledgers = [open_ledger() for _ in range(MANY)]
     ended: list[int] = []
@@ -143,7 +143,7 @@ class Once(Numbers):
 def test_ingests_of_one_source_share_its_windows(
     open_engine: Callable[..., sl.Engine], database: Database, at_once: Any
 ) -> None:
-    """Six users at once, each with a window and a slice of their own: every one returns when all of *its* window is in."""
+    """Six users at once, each with a window and slices of their own; every one returns when all of its window is in."""
     Once.asked.clear()
     asked = [(0, 100, 20), (50, 200, 30), (0, 200, 50), (150, 240, 7), (30, 70, 40), (200, 240, 10)]
     engines = [open_engine() for _ in asked]

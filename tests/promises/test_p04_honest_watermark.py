@@ -49,7 +49,8 @@ def prefix(finished: set[int]) -> int:
 def history(database: Database, cursor_id: int) -> list[int]:
     """All values that the watermark ever had."""
     rows = database.rows(
-        "select prev_value, new_value from strandline.ing_cursor_event where cursor_id = $1::bigint order by sequence_no",
+        "select prev_value, new_value from strandline.ing_cursor_event where cursor_id = $1::bigint"
+        " order by sequence_no",
         cursor_id,
     )
     assert [row["prev_value"] for row in rows[1:]] == [row["new_value"] for row in rows[:-1]]
@@ -116,7 +117,7 @@ def test_a_window_behind_a_hole_leaves_the_mark_where_it_is(ledger: _core.Ledger
 def test_many_folds_at_once_leave_nothing_behind(
     ledger: _core.Ledger, open_ledger: OpenLedger, database: Database, background: Any
 ) -> None:
-    """Eight finish and fold at once; whoever finds the cursor taken leaves its coverage to the holder, who looks again."""
+    """Eight finish and fold at once; who finds the cursor taken leaves its coverage to the holder, who looks again."""
     plan = ledger.plan(request(0, 800))
     ledgers = [open_ledger() for _ in range(8)]
 

@@ -1,5 +1,5 @@
-"""P5, idempotent verbs: repeating trigger, plan, complete, cancel, retry returns the first answer; the same identity with
-different content is Conflict."""
+"""P5, idempotent verbs: repeating trigger, plan, complete, cancel, retry returns the first answer; the same identity
+with different content is Conflict."""
 
 from __future__ import annotations
 

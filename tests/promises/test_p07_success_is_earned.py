@@ -1,5 +1,5 @@
-"""P7, success is earned: a task succeeds if and only if its provider said done and every page is committed and, where the
-source reported a total, the counts agree. An empty window is a success."""
+"""P7, success is earned: a task succeeds if and only if its provider said done and every page is committed and, where
+the source reported a total, the counts agree. An empty window is a success."""
 
 from __future__ import annotations
 

@@ -146,7 +146,8 @@ TAMPERING = {
     "a row doubled": "insert into public.uneven select * from public.uneven where id = 7",
     "a row of no batch": "update public.uneven set _sl_batch = 999999 where id = 7",
     "a task that did not succeed": "update strandline.ing_task set status_code = 'FAILED' where lo = 0",
-    "a run gone": "delete from strandline.ing_task_run where task_id = (select min(task_id) from strandline.ing_task_run)",
+    "a run gone": "delete from strandline.ing_task_run"
+    " where task_id = (select min(task_id) from strandline.ing_task_run)",
     "a plan that did not fail": "update strandline.ing_plan set status_code = 'FAILED'"
     " where id = (select max(id) from strandline.ing_plan)",
 }
@@ -185,19 +186,23 @@ CUT_OFF = """
 create temp table gone as select t.id as task_id, t.slice_id from strandline.ing_task t
   join strandline.ing_coverage v on v.task_id = t.id join strandline.ing_cursor c on c.id = v.cursor_id
   where c.id = {cursor} and v.event_sequence_no = c.head_sequence_no;
-delete from public.uneven where _sl_batch in (select id from strandline.ing_task_run_batch where task_id in (select task_id from gone));
+delete from public.uneven u using strandline.ing_task_run_batch b, gone g
+  where u._sl_batch = b.id and b.task_id = g.task_id;
 delete from strandline.ing_coverage where task_id in (select task_id from gone);
 delete from strandline.ing_task_run_batch where task_id in (select task_id from gone);
 delete from strandline.ing_task_run where task_id in (select task_id from gone);
 delete from strandline.ing_task where id in (select task_id from gone);
 delete from strandline.ing_plan_slice where id in (select slice_id from gone);
-update strandline.ing_cursor c set value_norm = e.prev_value, head_hash = e.prev_hash, head_sequence_no = e.sequence_no - 1
-  from strandline.ing_cursor_event e where c.id = {cursor} and e.cursor_id = c.id and e.sequence_no = c.head_sequence_no;
-delete from strandline.ing_cursor_event e using strandline.ing_cursor c where c.id = {cursor} and e.cursor_id = c.id
-  and e.sequence_no > c.head_sequence_no;
+update strandline.ing_cursor c
+  set value_norm = e.prev_value, head_hash = e.prev_hash, head_sequence_no = e.sequence_no - 1
+  from strandline.ing_cursor_event e
+  where c.id = {cursor} and e.cursor_id = c.id and e.sequence_no = c.head_sequence_no;
+delete from strandline.ing_cursor_event e using strandline.ing_cursor c
+  where c.id = {cursor} and e.cursor_id = c.id and e.sequence_no > c.head_sequence_no;
 delete from strandline.ing_interval where cursor_id = {cursor};
 insert into strandline.ing_interval (cursor_id, generation, lo, hi) select {cursor}, 1, lower(r), upper(r)
-  from (select unnest(range_agg(p)) as r from strandline.ing_cursor_event e, unnest(e.intervals) p where e.cursor_id = {cursor}) x
+  from (select unnest(range_agg(p)) as r from strandline.ing_cursor_event e, unnest(e.intervals) p
+    where e.cursor_id = {cursor}) x
 """
 
 

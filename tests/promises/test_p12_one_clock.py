@@ -88,7 +88,8 @@ def check(database: Database, since: dt.datetime) -> None:
     assert {name: span for name, span in found.items() if not since <= span[0] <= span[1] <= until} == {}
     assert database.value("select bool_and(started_at <= finished_at) from strandline.ing_task_run_batch")
     assert database.value(
-        "select bool_and(leased_until between $1::timestamptz and clock_timestamp() + interval '5 s') from strandline.ing_task_run",
+        "select bool_and(leased_until between $1::timestamptz and clock_timestamp() + interval '5 s')"
+        " from strandline.ing_task_run",
         since,
     )
     assert database.value("select bool_and(scheduled_at <= clock_timestamp()) from strandline.ing_task")
@@ -170,7 +171,8 @@ def test_a_machine_whose_clock_is_wrong(skew: int, dsn: str, database: Database,
     check(database, since)
     assert database.value("select count(*) from public.hours") in (3, 4)  # slices begin at whole hours
     assert database.value(
-        "select to_timestamp(window_to / 1000000.0) between $1::timestamptz and clock_timestamp() from strandline.ing_plan",
+        "select to_timestamp(window_to / 1000000.0) between $1::timestamptz and clock_timestamp()"
+        " from strandline.ing_plan",
         since,
     )
 
@@ -189,7 +191,7 @@ def test_a_lease_is_measured_by_the_database(ledger: _core.Ledger, database: Dat
 
 # Who in Python may look at the clock of the day, and why.
 MAY_LOOK = {
-    "attributes.py": "an origin in words is only checked for its form; the planner reads it against the database's clock",
+    "attributes.py": "checks the form of an origin in words; the planner reads it against the database's clock",
     "cli_inspect.py": "shows how long ago something was",
     "doctor.py": "compares the two clocks",
     "errors.py": "an HTTP date in Retry-After is told by the source's clock; what is stored is a length of time",

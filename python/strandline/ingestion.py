@@ -226,7 +226,7 @@ class Ingestion:
             (mine if self._workable(other) else others).append(other)
         if others:
             log.warning(
-                "%s of the same window can be worked by another process only; this call waits until it ends or vanishes",
+                "%s of the same window can be worked by another process only; this call waits until that ends",
                 " and ".join(f"plan {other}" for other in others),
             )
         window = None
@@ -277,8 +277,7 @@ class Ingestion:
             columns = ", ".join(key)
             raise Conflict(
                 f"{schema}.{table} has no unique index on the primary key ({columns}), by which rows are merged;"
-                f" make one (create unique index on {schema}.{table} ({columns})), correct primary_key, or load into"
-                " another table"
+                " give it one on just these columns, correct primary_key, or load into another table"
             )
 
     def _ddl(self, wanted: dict[str, Any], target: dict[str, Any]) -> list[str]:

@@ -559,3 +559,18 @@ def test_every_exported_name_is_there() -> None:
 
     assert callable(sl.drain)
     assert callable(sl.provider)
+
+
+def test_what_failed_in_a_reread_is_found_by_failed(engine: sl.Engine, fails: type[Fails]) -> None:
+    """The failed slice lies in the reread's generation, where everything else counts as covered."""
+
+    class Merges(fails):  # type: ignore[misc, valid-type]
+        name = "merges"
+        primary_key = ("id",)
+
+    engine.ingest(Merges, window="2013-05-01/2013-05-03")
+    fails.left.append(sl.Fatal("once"))
+    assert engine.ingest(Merges, window="2013-05-01/2013-05-03", only="all", errors="report").failed == 1
+    report = engine.ingest(Merges, window="2013-05-01/2013-05-03", only="failed")
+    assert (report.status, report.slices) == ("SUCCEEDED", 1)
+    assert engine.verify()

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 import strandline as sl
@@ -158,3 +159,12 @@ def test_a_value_is_typed_over_all_of_its_rows(engine: sl.Engine, monkeypatch: p
     monkeypatch.setenv("STRANDLINE_PAGE_RECORDS", "2")
     assert engine.ingest(rows, "shares", progress=False).rows == 8
     assert engine.query("select sum(share) from shares").fetchall() == [(8.75,)]
+
+
+def test_a_value_whose_table_is_gone(engine: sl.Engine, dsn: str) -> None:
+    engine.ingest([{"id": 1}], "gone", progress=False)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("drop table public.gone")
+    with pytest.raises(sl.Conflict, match=r"public.gone is gone.*only=.all."):
+        engine.ingest([{"id": 1}], "gone", progress=False)
+    assert engine.ingest([{"id": 1}], "gone", only="all", progress=False).rows == 1

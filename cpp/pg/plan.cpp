@@ -317,7 +317,8 @@ void write_plan(Transaction& transaction, const PlanRequest& request, const Enro
 
 void plan_window(Transaction& transaction, const PlanRequest& request, const Enrolled& known, const Trigger& trigger,
                  PlanResult& result) {
-  const std::int64_t cursor = known.cursor_id.value();  // a window has one
+  if (!known.cursor_id) throw core::Error{core::ErrorCode::Error, "a window was enrolled without a cursor"};
+  const std::int64_t cursor = *known.cursor_id;
   const auto locked = transaction.run("plan.lock", Params{cursor});
   const auto& row = locked[0];
   result.generation = integer(row, "minimum_generation");
@@ -345,6 +346,14 @@ void plan_window(Transaction& transaction, const PlanRequest& request, const Enr
   if (rereads) {
     result.generation = integer(transaction.run("plan.new_generation", Params{cursor})[0], "generation");
     if (request.type == core::CursorType::Token) bounds.window.lo = 0;
+  }
+  // What failed in a reread lies in the reread's generation.
+  const std::int64_t newest = integer(row, "generation");
+  if (request.only == PlanRequest::Only::Failed && newest > result.generation && !bounds.window.empty()) {
+    const auto closed = closed_cuts(transaction, cursor, newest, bounds.window);
+    if (std::any_of(closed.begin(), closed.end(), [](const Cut& each) { return each.failed && !each.superseded; })) {
+      result.generation = newest;
+    }
   }
   result.window = bounds.window;
   Work work;
@@ -395,6 +404,12 @@ void plan_value(Transaction& transaction, const PlanRequest& request, const Enro
       break;
     }
     if (status == "SUCCEEDED" && request.only == PlanRequest::Only::All) continue;
+    if (status == "SUCCEEDED" && !describe_target(transaction, request.target.schema, request.target.table) &&
+        boolean(transaction.run("plan.task_has_rows", Params{integer(found[0], "id")})[0], "known")) {
+      throw core::Error{core::ErrorCode::Conflict,
+                        request.target.name() + " is gone, and plan " + std::to_string(holder) +
+                            " has loaded this value into it; restore the table, or load again with only=\"all\""};
+    }
     if (status == "SUCCEEDED") {
       why = {"NOTHING_MISSING", "already loaded by plan " + std::to_string(holder) + "; only=\"all\" loads it again"};
     } else {

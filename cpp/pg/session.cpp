@@ -95,7 +95,14 @@ Session::Session(std::string dsn, std::string schema, std::string name)
   static_cast<void>(connection());
 }
 
+void Session::close() noexcept {
+  const std::lock_guard<std::recursive_mutex> guard{turn_};
+  closed_ = true;
+  connection_.reset();
+}
+
 Connection& Session::connection() {
+  if (closed_) throw core::Error{core::ErrorCode::Error, "the connection was closed; connect again"};
   if (!connection_ || connection_->broken()) {
     connection_.reset();
     connection_ = std::make_unique<Connection>(dsn_, name_);
@@ -151,7 +158,7 @@ Transaction::~Transaction() {
     connection_.execute(session_.text("tx.rollback"));
   } catch (const std::exception&) {
     // The connection is gone or in a state that only closing mends; the server rolls back either way.
-    session_.close();
+    session_.drop();
   }
 }
 

@@ -111,7 +111,10 @@ class Session {
   Connection& connection();
   // Whether the connection was lost and is not open again.
   [[nodiscard]] bool broken() const noexcept { return !connection_ || connection_->broken(); }
-  void close() noexcept { connection_.reset(); }
+  // Lets go of a connection that is in no known state; the next call opens another.
+  void drop() noexcept { connection_.reset(); }
+  // Ends the session, after the call in hand. Whatever comes later is an Error, not a connection that nobody closes.
+  void close() noexcept;
 
   // The text of a named query for this schema.
   const std::string& text(std::string_view name);
@@ -151,6 +154,7 @@ class Session {
   std::string name_;
   std::recursive_mutex turn_;
   std::unique_ptr<Connection> connection_;
+  bool closed_ = false;
   std::unordered_map<std::string_view, std::string> texts_;
 };
 

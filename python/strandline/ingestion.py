@@ -185,7 +185,8 @@ class Ingestion:
         if plan.id is not None:
             self._ledger.close_plan(plan.id)
         report = now()
-        if not report.pending and plan.id is not None:
+        if report.status == "SUCCEEDED" and plan.id is not None:
+            # What failed may be retried here, and by no other process.
             presence.forget_source(self._dsn, self._schema, plan.id)
         return report
 

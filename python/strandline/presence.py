@@ -88,6 +88,9 @@ def announce(ledger: Ledger, dsn: str, schema: str) -> Callable[[], None]:
         with _lock:
             _announced[dsn, schema] -= 1
             last = not _announced[dsn, schema]
+            if last:
+                for key in [key for key in _sources if key[:2] == (dsn, schema)]:
+                    del _sources[key]
         if last:
             ledger.stop_worker(name)
 

@@ -66,7 +66,9 @@ class Budget:
         return self._until is not None and time.monotonic() >= self._until
 
     def take(self) -> bool:
-        """Takes one task; False when none is left."""
+        """Takes one task; False when none is left, or no time."""
+        if self.over():
+            return False
         with self._lock:
             if self._tasks is not None:
                 if self._tasks <= 0:
@@ -157,11 +159,12 @@ class Crew:
     def _thread(self, name: str, watch: presence.Watch, offset: int) -> None:
         try:
             ledger = self._reach(lambda: presence.open_ledger(self._dsn, self._schema))
-            with ThreadPoolExecutor(1, thread_name_prefix=f"strandline commit {name}") as committer:
-                try:
+            try:
+                # The committer is joined before the connection that it uses is closed.
+                with ThreadPoolExecutor(1, thread_name_prefix=f"strandline commit {name}") as committer:
                     self._loop(name, ledger, watch, committer, lambda: offset + time.monotonic_ns() // 1000)
-                finally:
-                    ledger.close()
+            finally:
+                ledger.close()
         except BaseException as error:  # noqa: BLE001 # told to the thread that waits
             if self._error is None:
                 self._error = error

@@ -123,6 +123,10 @@ copy strandline.ing_plan_slice (id, plan_id, slice_no, slice_signature, slice_sp
 -- Marks slices $1 as cut anew, or, with $2 false, as wanted again.
 update strandline.ing_plan_slice set superseded = $2::boolean where id = any($1::bigint[]) and superseded <> $2::boolean;
 
+-- name: plan.task_has_rows
+-- Whether task $1 has put rows into its target.
+select exists (select from strandline.ing_task_run_batch where task_id = $1 and inserted_count > 0) as known;
+
 -- name: plan.tasks_copy
 -- COPY of new tasks.
 copy strandline.ing_task (id, idempotent_key, kind_code, plan_id, slice_id, cursor_id, generation, lo, hi, provenance_code, operation_code, credential, params,

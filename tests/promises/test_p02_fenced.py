@@ -118,6 +118,11 @@ def runs(database: Database) -> list[dict[str, Any]]:
     )
 
 
+def await_two_pages(database: Database) -> None:
+    """Pages are fetched one ahead: the one before may still be on its way."""
+    database.wait_until("(select count(*) from public.disturbed) = 10")
+
+
 def test_a_worker_that_slept_too_long(
     engine: sl.Engine, ledger: _core.Ledger, database: Database, disturbed: type[Disturbed]
 ) -> None:
@@ -125,6 +130,7 @@ def test_a_worker_that_slept_too_long(
 
     def sleeps(context: sl.Context) -> None:
         assert context.task_id is not None
+        await_two_pages(database)
         lose(ledger, database, context.task_id)
         # Lost runs wait before the next attempt; a test does not.
         database.rows("update strandline.ing_task set scheduled_at = clock_timestamp() where status_code = 'QUEUED'")
@@ -145,7 +151,12 @@ def test_a_plan_cancelled_while_a_page_is_fetched(
     engine: sl.Engine, open_engine: Callable[..., sl.Engine], database: Database, disturbed: type[Disturbed]
 ) -> None:
     other = open_engine()
-    disturbed.event.append(lambda context: other.cancel(context.plan_id))
+
+    def cancels(context: sl.Context) -> None:
+        await_two_pages(database)
+        other.cancel(context.plan_id)
+
+    disturbed.event.append(cancels)
     report = engine.ingest(disturbed, window=(0, 40), errors="report")
     assert (report.status, report.rows, report.pending) == ("CANCELLED", 10, 0)
     assert [row["id"] for row in database.rows("select id from public.disturbed order by id")] == list(range(10))

@@ -21,7 +21,7 @@ from fix_ledger import (
 )
 from fix_proxy import Proxy
 
-from strandline import _core
+from strandline import _core, errors
 from strandline.errors import Cancelled
 
 NO_BATCH_NO = (" and batch_no = $3", " and $3::int is not null")
@@ -158,3 +158,10 @@ def test_run_before_task_wrong_form_breaks(
         a.run("task.leave", [run.task_id], "SUCCEEDED", "DONE", 0, 0, 0)
     a.rollback()
     waiting.result()
+
+
+def test_a_closed_ledger_stays_closed(ledger: _core.Ledger) -> None:
+    """A late call must not open a connection that nobody closes."""
+    ledger.close()
+    with pytest.raises(errors.Error, match="the connection was closed"):
+        ledger.now()

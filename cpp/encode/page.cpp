@@ -14,6 +14,9 @@ std::string_view EncodedPage::row(std::size_t index) const noexcept {
   return buffer_.view().substr(start, row_ends_[index] - start);
 }
 
-core::Digest EncodedPage::digest() const { return core::sha256(buffer_.view()); }
+const core::Digest& EncodedPage::digest() const {
+  if (!digest_) digest_ = core::sha256(buffer_.view());
+  return *digest_;
+}
 
 }  // namespace strandline::encode

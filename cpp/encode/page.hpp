@@ -3,6 +3,7 @@
 // same bytes are hashed for the content digest and sent to the server.
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,8 +31,9 @@ class EncodedPage {
   // The fields of row `index` (0-based, below rows()).
   [[nodiscard]] std::string_view row(std::size_t index) const noexcept;
 
-  // SHA-256 over fields(): the batch's content_digest.
-  [[nodiscard]] core::Digest digest() const;
+  // SHA-256 over fields(): the batch's content_digest. Computed once, by whoever asks first: the thread that encoded the
+  // page asks while the page before it is being stored. Ask when the page is complete.
+  [[nodiscard]] const core::Digest& digest() const;
 
   // For encoders: append the fields of one row to buffer(), then end_row().
   [[nodiscard]] core::TextBuffer& buffer() noexcept { return buffer_; }
@@ -41,6 +43,7 @@ class EncodedPage {
  private:
   std::vector<Column> columns_;
   core::TextBuffer buffer_;
+  mutable std::optional<core::Digest> digest_;
   std::vector<std::size_t> row_ends_;  // row_ends_[i]: where row i ends in buffer_
 };
 

@@ -222,6 +222,7 @@ class Execution:
         encoded = isinstance(page.rows, _core.EncodedPage)  # a value comes encoded
         rows = page.rows if encoded else self._encoder.encode(page.rows, number)
         deleted = self._encoder.encode_keys(page.deleted, number) if page.deleted else None
+        _ = rows.digest  # computed here, while the group before is being stored, and not inside the commit
         stored = {
             "rows": rows,
             "deleted": deleted,

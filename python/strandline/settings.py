@@ -166,7 +166,7 @@ TABLE: tuple[Setting, ...] = (
         "page_records",
         "int",
         "records",
-        50_000,
+        100_000,
         "A commit group closes at this many records; also the page size of a plain value.",
         _count,
     ),

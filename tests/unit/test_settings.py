@@ -24,7 +24,7 @@ def test_defaults() -> None:
     found = settings.load()
     assert (found.dsn, found.schema, found.pool, found.workers) == (None, "strandline", "default", 1)
     assert (found.lease, found.poll) == (60_000_000, 1_000_000)
-    assert (found.page_records, found.page_bytes, found.page_seconds) == (50_000, 8 << 20, 1.0)
+    assert (found.page_records, found.page_bytes, found.page_seconds) == (100_000, 8 << 20, 1.0)
     assert (found.max_slices, found.progress, found.log_level) == (1_000_000, None, "warning")
 
 

@@ -1,6 +1,7 @@
 # make setup     whatever is missing: Debian packages (root or sudo), .venv, the package itself (editable)
 # make demo      a year of flights arrives in PostgreSQL, with a worker killed on the way
 # make test      the suite (SERVER=embedded runs it on the embedded PostgreSQL; ARGS="-k fold" passes arguments to pytest)
+# make chaos     1,000 kills and 100 server crashes, and the table of what they cost (ARGS="--kills 100 --crashes 10")
 # make check     linters, types, formats, structure
 # make bench     measured ratios
 # make sanitize  the suite and the C++ tests under ASan and UBSan, the threaded C++ tests under TSan
@@ -28,7 +29,7 @@ STAMPS := .venv/stamps
 native := $(shell find cpp sql/queries sql/migrations) $(wildcard sql/*.py) sql/states.json CMakeLists.txt
 cpp := $(shell find cpp tests/cpp -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
 
-.PHONY: setup build demo test check bench sanitize docs clean
+.PHONY: setup build demo test chaos check bench sanitize docs clean
 .PHONY: check-python check-cpp check-structure
 
 setup: build
@@ -64,6 +65,9 @@ demo: setup
 
 test: setup
 	$(if $(SERVER),STRANDLINE_TEST_SERVER=$(SERVER)) $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+chaos: setup
+	$(BIN)/python tests/chaos/run.py $(ARGS)
 
 bench: setup
 	$(BIN)/python tests/bench/run.py $(ARGS)
@@ -107,9 +111,14 @@ sanitize: setup
 	  --config-settings=build-dir=$(ASAN)/build --config-settings=cmake.build-type=RelWithDebInfo \
 	  --config-settings=cmake.define.STRANDLINE_SANITIZE=address,undefined --config-settings=cmake.define.STRANDLINE_TESTS=ON
 	cd $(ASAN)/build && ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 ctest --output-on-failure
-	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so) $$(g++ -print-file-name=libstdc++.so.6)" \
-	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-	  $(ASAN)/venv/bin/python -m pytest -n $(JOBS) --timeout 900 $(ARGS)
+	# Only Python is preloaded: the wrapper does it, and Python forgets it again, because PostgreSQL hangs under a preloaded ASan.
+	printf '#!/bin/sh\nexec env LD_PRELOAD="%s %s %s" "$$(dirname "$$0")/python3" "$$@"\n' "$$(g++ -print-file-name=libasan.so)" \
+	  "$$(g++ -print-file-name=libubsan.so)" "$$(g++ -print-file-name=libstdc++.so.6)" > $(ASAN)/venv/bin/python-asan
+	chmod +x $(ASAN)/venv/bin/python-asan
+	echo 'import os, sys; os.environ.pop("LD_PRELOAD", None) and setattr(sys, "executable", os.path.join(sys.prefix, "bin", "python-asan"))' > \
+	  "$$($(ASAN)/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/strandline-preload.pth"
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	  $(ASAN)/venv/bin/python-asan -m pytest -n $(JOBS) --timeout 900 $(ARGS)
 	cmake -S . -B build/tsan -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTRANDLINE_MODULE=OFF -DSTRANDLINE_TESTS=ON \
 	  -DSTRANDLINE_SANITIZE=thread -DPython_EXECUTABLE=$(abspath $(BIN)/python)
 	cmake --build build/tsan

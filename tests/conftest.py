@@ -11,4 +11,5 @@ pytest_plugins = [
     "fix_proxy",
     "fix_engine",
     "fix_workers",
+    "fix_chaos",
 ]

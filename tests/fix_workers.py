@@ -19,18 +19,21 @@ import strandline as sl
 HERE = Path(__file__).resolve().parent
 KILLED = -signal.SIGKILL
 
+# Leases that a test can wait for the end of, and every page a commit of its own.
+SETTINGS = {"STRANDLINE_LEASE": "500000 us", "STRANDLINE_POLL": "20000 us", "STRANDLINE_PAGE_RECORDS": "1"}
+
 Start = Callable[..., "Worker"]
 
 
 class Server:
-    """The process that forks them (worker_server.py)."""
+    """The process that forks them (worker_server.py); `env` is what it has beside our own environment."""
 
-    def __init__(self) -> None:
+    def __init__(self, **env: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "worker_server.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(HERE)},
+            env={**os.environ, "PYTHONPATH": str(HERE), **env},
             text=True,
         )
 
@@ -52,17 +55,36 @@ class Server:
 
 
 class Worker:
-    """One worker process, from its fork to its end."""
+    """One worker process, from its fork to its end; `log` is the file that it writes to."""
 
-    def __init__(self, server: Server, work: dict[str, Any], env: dict[str, str]) -> None:
+    def __init__(self, server: Server, work: dict[str, Any], env: dict[str, str], log: Path) -> None:
         self._server = server
         self._code: int | None = None
-        self.pid = server.ask(work=work, env=env)
+        self._log = log
+        log.touch(0o600)
+        self.pid = server.ask(work=work, env=env, log=str(log))
+
+    @property
+    def said(self) -> str:
+        """What it has logged so far."""
+        return self._log.read_text()
+
+    @property
+    def ended(self) -> bool:
+        """True once the process is a zombie: only its parent, the fork server, could reap it."""
+        if self._code is not None:
+            return True
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal; not to be called after wait()."""
+        os.kill(self.pid, number)  # not reaped before wait(), so that the pid is still its own
 
     def kill(self) -> int:
         """SIGKILL, now. Returns the exit code, which is another one if it had just ended by itself."""
         if self._code is None:
-            os.kill(self.pid, signal.SIGKILL)  # not reaped before wait(), so that the pid is still its own
+            self.signal(signal.SIGKILL)
         return self.wait()
 
     def wait(self) -> int:
@@ -81,27 +103,37 @@ def worker_server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def start(worker_server: Server, dsn: str) -> Iterator[Start]:
-    """`start(failpoint="commit.before:2", **drain)`: workers of this test's database, with leases of half a second."""
+def start(worker_server: Server, dsn: str, tmp_path: Path) -> Iterator[Start]:
+    """`start(failpoint="commit.before:2", **drain)`: workers of this test's database, with leases of half a second.
+
+    `way` is another DSN, `server` another process to fork them from; they wait `answer_within` seconds for an answer.
+    """
     workers: list[Worker] = []
 
-    def make(failpoint: str = "", way: str = dsn, **work: Any) -> Worker:
-        env = {
-            "STRANDLINE_LEASE": "500000 us",
-            "STRANDLINE_POLL": "20000 us",
-            "STRANDLINE_PAGE_RECORDS": "1",  # every page is a commit of its own
-            "STRANDLINE_FAILPOINT": failpoint,
-        }
-        workers.append(Worker(worker_server, {"dsn": way, **work}, env))
+    def make(
+        failpoint: str = "", way: str = dsn, server: Server = worker_server, answer_within: int = 70, **work: Any
+    ) -> Worker:
+        env = {**SETTINGS, "STRANDLINE_FAILPOINT": failpoint, "STRANDLINE_ANSWER_WITHIN": str(answer_within)}
+        workers.append(Worker(server, {"dsn": way, **work}, env, tmp_path / f"worker-{len(workers)}.log"))
         return workers[-1]
 
     yield make
     for each in workers:
         each.kill()
+        print(each.said, end="")  # pytest shows it where a test has failed
 
 
-def check_whole(engine: sl.Engine, database: Database, tables: dict[str, int], page: int = 5) -> None:
-    """Each table has the numbers below its stop once, the ledger proves it, and nothing is left for an operator."""
+def check_whole(
+    engine: sl.Engine,
+    database: Database,
+    tables: dict[str, int],
+    page: int = 5,
+    runs: tuple[str, ...] = ("SUCCEEDED", "LOST"),
+) -> None:
+    """Each table has the numbers below its stop once, the ledger proves it, and nothing is left for an operator.
+
+    `runs` are the ways in which runs may have ended.
+    """
     for table, stop in tables.items():
         rows = database.rows(f"select id from public.{table} order by id")
         assert [row["id"] for row in rows] == list(range(stop)), table
@@ -111,8 +143,9 @@ def check_whole(engine: sl.Engine, database: Database, tables: dict[str, int], p
     left = database.rows(
         "select 'task' as what, id from strandline.ing_task where status_code <> 'SUCCEEDED'"
         " union all select 'plan', id from strandline.ing_plan where status_code <> 'SUCCEEDED'"
-        " union all select 'run', id from strandline.ing_task_run where status_code not in ('SUCCEEDED', 'LOST')"
-        " union all select 'coverage', task_id from strandline.ing_coverage where event_sequence_no is null"
+        " union all select 'run', id from strandline.ing_task_run where status_code <> all($1::text[])"
+        " union all select 'coverage', task_id from strandline.ing_coverage where event_sequence_no is null",
+        list(runs),
     )
     assert left == []
     # Every page is there once, and each begins where the one before it ended, whoever brought it.

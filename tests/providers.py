@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -30,6 +33,47 @@ class Numbers(sl.Provider):
 
     def before(self, context: sl.Context, first: int) -> None:
         """For subclasses: called before the page that begins at `first` is made."""
+
+
+class Mortal(Numbers):
+    """Its process is killed once, in the middle of a slice: by whoever is first to make the file `params["fuse"]`."""
+
+    def before(self, context: sl.Context, first: int) -> None:
+        if first % 20 == 10:
+            with contextlib.suppress(FileExistsError), open(context.params["fuse"], "x", encoding="ascii"):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Poison(Numbers):
+    """Tiny slices; the one that begins at 90 kills whoever reads it."""
+
+    name = "poison"
+    slice = 3
+    max_losses = 10
+
+    def before(self, context: sl.Context, first: int) -> None:
+        if first == 90:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Gated(Numbers):
+    """Each page from the third on comes when somebody has written to the named pipe `params["gate"]`."""
+
+    name = "gated"
+    slice = 40
+
+    def before(self, context: sl.Context, first: int) -> None:
+        if first % 40 >= 10 and context.attempt == 1:
+            with open(context.params["gate"], encoding="ascii") as gate:
+                gate.read()
+
+
+class Paced(Numbers):
+    """Slices of one page, 25 of them a second over all workers."""
+
+    name = "paced"
+    slice = 5
+    rate = "25/s"
 
 
 class Hours(sl.Provider):

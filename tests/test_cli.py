@@ -288,7 +288,137 @@ def test_a_failed_slice_is_shown_mended_and_retried(here: Run, shop: Path) -> No
 def test_cancel_ends_what_is_queued(here: Run) -> None:
     here("plan", "shop:Orders", "--window", "2024-05-01/2024-05-04")
     assert here("cancel", "1", "--reason", "wrong month", "--yes").out == "cancelled 3 tasks\n"
-    assert here("cancel", "1", "--yes").out.startswith("nothing to cancel")
+    assert here("cancel", "1", "--yes").out.startswith("nothing to do")
+
+
+# Acting --------------------------------------------------------------------------------------------------------------
+
+WINDOW = ("--window", "2024-05-01/2024-05-04")
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "again"),
+    [
+        (("pause", "1"), "paused 3 tasks", "nothing to do: no task waits or runs that is not paused"),
+        (("pause", "orders>public.orders"), "paused 3 tasks; what is planned for orders>", "nothing to do: "),
+        (("resume", "task:4"), "resumed 1 task", "nothing to do: no task is paused"),
+        (("trigger", "task:5"), "made 1 task due now", "nothing to do: no task waits for its time"),
+        (("priority", "1", "2"), "gave 3 tasks priority 2", "nothing to do: no task that is not over has another"),
+        (("cancel", "task:1"), "cancelled 1 task", "nothing to do: no task is queued or running"),
+        (("retry", "task:6"), "queued 1 task again", "nothing to do: no task failed or was cancelled"),
+        (("split", "1", "6 hours"), "cut the rest of task 1 into 4 tasks, ", "nothing to do: task 1 was cut"),
+        (("pool", "default", "--limit", "2"), "pool default has the limit of 2 tasks", "nothing to do: pool default"),
+        (("worker", "quarantine", "meadow"), "meadow claims nothing until it is released", "nothing to do: meadow is"),
+        (("worker", "release", "brook"), "brook may claim again", "nothing to do: brook may claim"),
+        (("worker", "stop", "meadow:7:1"), "meadow:7:1 ends after the page in hand", "nothing to do: meadow:7:1 is"),
+    ],
+)
+def test_a_verb_says_what_it_did_and_then_that_there_is_nothing_to_do(
+    words: tuple[str, ...], first: str, again: str, here: Run, connect: Any
+) -> None:
+    here("plan", "shop:Orders", *WINDOW)
+    here("plan", "shop:Orders", *WINDOW, "--into", "a.one", "--slice", "3 days", "--delay", "1 h")
+    here("pause", "task:4")
+    here("plan", "shop:Orders", *WINDOW, "--into", "a.two", "--slice", "3 days", "--delay", "1 h")
+    here("plan", "shop:Orders", *WINDOW, "--into", "a.three", "--slice", "3 days")
+    here("cancel", "task:6")
+    with connect(autocommit=True) as connection:
+        for host in ("meadow", "brook"):
+            connection.execute(
+                "insert into strandline.ing_worker (worker, host, pid, version, pools)"
+                f" values ('{host}:7:1', '{host}', 7, '1', '{{default}}')"
+            )
+    here("worker", "quarantine", "brook")
+    ran = here(*words, "--reason", "a test")
+    assert (ran.code, ran.err.replace("they wait for a worker: strandline work\n", "")) == (0, "")
+    assert ran.out.startswith(first)
+    assert not too_wide(ran.out)
+    with connect(autocommit=True) as connection:
+        asked = connection.execute("select verb from strandline.ing_audit_event where reason = 'a test'").fetchall()
+    assert asked == [(words[1] if words[0] == "worker" else words[0],)]
+    repeated = here(*words)
+    assert repeated.code == 0
+    assert repeated.out.startswith(again)
+    document = here(*words, "--json").document
+    assert not document.get("changed", False)
+    assert document.get("tasks", []) == []
+
+
+def test_a_page_that_can_never_be_stored_is_skipped(here: Run, connect: Any) -> None:
+    with connect(autocommit=True) as connection:
+        connection.execute(
+            "create table public.orders (id bigint primary key, placed_at timestamptz, region text, _sl_batch"
+            " bigint, _sl_generation bigint, check (id <> 1714521600 + 36000))"
+        )
+    assert here("ingest", "shop:Orders", "--window", "2024-05-01", "--quiet").code == 1
+    ended = here("status", "--why", "1").out
+    assert "destination" in ended
+    ran = here("skip", "1", "--reason", "the shop has no tenth hour", "--yes")
+    assert (ran.code, ran.out) == (0, "passed over page 2 of task 1; it goes on with the next\n")
+    assert here("skip", "1").out.startswith("nothing to do")
+    assert here("work", "--quiet").code == 0
+    with connect(autocommit=True) as connection:
+        assert connection.execute("select count(*) from public.orders").fetchone() == (14,)
+    assert here("verify").code == 0
+    assert here("status", "1").out.count("SUCCEEDED") >= 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "status"), [("y\n", 0, "CANCELLED"), ("\n", 130, "ACTIVE"), ("", 130, "ACTIVE")]
+)
+def test_a_person_is_asked_before_something_ends(
+    answer: str, code: int, status: str, here: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here("plan", "shop:Orders", *WINDOW)
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    asked = Terminal()
+    with monkeypatch.context() as terminal:
+        terminal.setattr(sys, "stdin", Terminal(answer))
+        terminal.setattr(sys, "stderr", asked)
+        assert here("cancel", "1").code == code
+    assert asked.getvalue().startswith("cancel plan 1? [y/N] ")
+    assert here("status", "--json").document["plans"][0]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("pause", "absent"), "nothing was planned for 'absent'"),
+        (("priority", "1", "10"), "priority is 10"),
+        (("priority", "1", "high"), "invalid int value"),
+        (("split", "1", "1 fortnight"), "fortnight"),
+        (("split", "orders", "1 day"), "TASK is 'orders'"),
+        (("skip", "1", "--yes"), "no page to pass over"),
+        (("pool", "default", "--limit", "-1"), "negative"),
+        (("pool", "default"), "--limit"),
+        (("worker", "wake", "meadow"), "invalid choice"),
+        (("worker", "stop", "meadow"), 'no worker "meadow" is known'),
+        (("status", "1", "--why", "1"), "not allowed with"),
+        (("status", "--why", "orders"), "TASK is 'orders'"),
+        (("plan", "shop:Orders", "--window", "2024", "--depends-on", "4711"), "no plan 4711"),
+    ],
+)
+def test_what_a_verb_cannot_do_is_said(words: tuple[str, ...], said: str, here: Run) -> None:
+    here("plan", "shop:Orders", *WINDOW)
+    ran = here(*words)
+    assert ran.code == 2
+    assert said in " ".join(ran.err.split())
+    assert ran.out == ""
+
+
+def test_a_plan_waits_for_another(here: Run) -> None:
+    here("plan", "shop:Broken", *WINDOW)
+    here("plan", "shop:Orders", *WINDOW, "--depends-on", "1", "--deadline", "2 hours")
+    waiting = here("status", "--why", "4").out
+    assert "needs plan 1 (broken_orders_with_quite_a_long_name) to succeed" in " ".join(waiting.split())
+    assert "no worker serves pool 'default'" in " ".join(waiting.split())
+    assert here("work", "--quiet").code == 1
+    fallen = here("status", "--why", "task:4").out
+    assert "truncated at byte" in " ".join(fallen.split())
 
 
 def test_an_interruption_has_its_own_code(here: Run) -> None:
@@ -318,6 +448,10 @@ QUESTIONS = [
     ("status", "orders"),
     ("status", "--state", "FAILED"),
     ("status", "task:1"),
+    ("status", "--why", "1"),
+    ("status", "--why", "5"),
+    ("status", "--why", "7"),
+    ("status", "--why", "task:20"),
     ("coverage", "orders>orders"),
     ("coverage", "orders>orders", "--window", "2024-05-01/2024-05-08"),
     ("coverage", "orders>orders", "--window", "2024", "--by", "1 month"),

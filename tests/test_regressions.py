@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 import strandline as sl
-from strandline.execution import place
+from strandline.cause import place
 
 pytestmark = pytest.mark.usefixtures("engine")
 

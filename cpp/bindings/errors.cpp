@@ -25,6 +25,8 @@ const char* class_name(core::ErrorCode code) {
       return "InDoubt";
     case core::ErrorCode::Unreachable:
       return "Unreachable";
+    case core::ErrorCode::Transient:
+      return "Transient";
     case core::ErrorCode::Cancelled:
       return "Cancelled";
     case core::ErrorCode::Error:

@@ -10,11 +10,13 @@
 #include "bindings/python_result.hpp"
 #include "bindings/register.hpp"
 #include "encode/column.hpp"
+#include "pg/control.hpp"
 #include "pg/cursor.hpp"
 #include "pg/dictionary.hpp"
 #include "pg/failpoint.hpp"
 #include "pg/migration.hpp"
 #include "pg/plan.hpp"
+#include "pg/pool.hpp"
 #include "pg/row.hpp"
 #include "pg/table.hpp"
 #include "pg/task.hpp"
@@ -113,13 +115,9 @@ pg::Subject subject_of(const py::dict& of) {
   return {id("plan"), id("task"), id("cursor")};
 }
 
-py::list cancel(Ledger& ledger, const py::dict& of, const std::string& actor, const std::string& reason) {
-  const auto subject = subject_of(of);
-  std::vector<pg::Left> left;
-  {
-    const py::gil_scoped_release released;
-    left = pg::cancel(ledger.session, subject, actor, reason);
-  }
+using Verb = std::vector<pg::Left> (*)(pg::Session&, const pg::Subject&, const std::string&, const std::string&);
+
+py::list moved(const std::vector<pg::Left>& left) {
   py::list out;
   for (const auto& each : left) {
     py::dict entry;
@@ -127,6 +125,55 @@ py::list cancel(Ledger& ledger, const py::dict& of, const std::string& actor, co
     entry["status"] = each.status;
     out.append(entry);
   }
+  return out;
+}
+
+// A verb on tasks as a method: (of, actor, reason) -> [{task_id, status}].
+template <Verb verb>
+py::list act(Ledger& ledger, const py::dict& of, const std::string& actor, const std::string& reason) {
+  const auto subject = subject_of(of);
+  std::vector<pg::Left> left;
+  {
+    const py::gil_scoped_release released;
+    left = verb(ledger.session, subject, actor, reason);
+  }
+  return moved(left);
+}
+
+py::list set_priority(Ledger& ledger, const py::dict& of, std::int64_t priority, const std::string& actor,
+                      const std::string& reason) {
+  const auto subject = subject_of(of);
+  std::vector<pg::Left> left;
+  {
+    const py::gil_scoped_release released;
+    left = pg::set_priority(ledger.session, subject, priority, actor, reason);
+  }
+  return moved(left);
+}
+
+py::dict split(Ledger& ledger, std::int64_t task, const std::string& strategy, const std::string& actor,
+               const std::string& reason) {
+  pg::SplitResult result;
+  {
+    const py::gil_scoped_release released;
+    result = pg::split(ledger.session, task, strategy, actor, reason);
+  }
+  py::dict out;
+  out["slices"] = result.tasks.size();
+  out["covered"] = result.covered ? py::object{py::make_tuple(result.covered->lo, result.covered->hi)} : py::none{};
+  out["tasks"] = result.tasks;
+  return out;
+}
+
+py::dict skip(Ledger& ledger, std::int64_t task, const std::string& actor, const std::string& reason) {
+  pg::Skipped result;
+  {
+    const py::gil_scoped_release released;
+    result = pg::skip(ledger.session, task, actor, reason);
+  }
+  py::dict out;
+  out["batch_no"] = result.batch_no;
+  out["status"] = result.status;
   return out;
 }
 
@@ -266,7 +313,42 @@ void register_ledger(py::module_& module) {
             return shape(self, target, columns, true);
           },
           py::arg("target"), py::arg("columns"))
-      .def("cancel", &cancel, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("cancel", &act<&pg::cancel>, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("pause", &act<&pg::pause>, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("resume", &act<&pg::resume>, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("trigger", &act<&pg::trigger>, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("set_priority", &set_priority, py::arg("of"), py::arg("priority"), py::arg("actor"), py::arg("reason") = "")
+      .def("split", &split, py::arg("task"), py::arg("strategy"), py::arg("actor"), py::arg("reason") = "")
+      .def("skip", &skip, py::arg("task"), py::arg("actor"), py::arg("reason") = "")
+      .def(
+          "set_worker",
+          [](Ledger& self, const std::string& name, const std::string& status, const std::string& actor,
+             const std::string& reason) { return pg::set_worker(self.session, name, status, actor, reason); },
+          py::arg("name"), py::arg("status"), py::arg("actor"), py::arg("reason") = "", WithoutGil())
+      .def(
+          "set_pool",
+          [](Ledger& self, const std::string& pool, std::optional<std::int64_t> limit, const std::string& actor,
+             const std::string& reason) { return pg::set_pool(self.session, pool, limit, actor, reason); },
+          py::arg("pool"), py::arg("limit"), py::arg("actor"), py::arg("reason") = "", WithoutGil())
+      .def(
+          "rate_declare",
+          [](Ledger& self, const std::string& key, double per_second, double burst) {
+            pg::declare_rate(self.session, key, per_second, burst);
+          },
+          py::arg("key"), py::arg("per_second"), py::arg("burst"), WithoutGil())
+      .def(
+          "rate_take",
+          [](Ledger& self, const std::string& key, std::int64_t calls, double longest) {
+            return pg::take_rate(self.session, key, calls, longest);
+          },
+          py::arg("key"), py::arg("calls"), py::arg("longest"), WithoutGil())
+      .def(
+          "rate_push",
+          [](Ledger& self, const std::string& key, double seconds) { pg::push_rate(self.session, key, seconds); },
+          py::arg("key"), py::arg("seconds"), WithoutGil())
+      .def(
+          "rate_wait", [](Ledger& self, const std::string& key) { return pg::rate_wait(self.session, key); },
+          py::arg("key"), WithoutGil())
       .def("retry", &retry, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
       .def("reap", &reap, py::arg("limit") = 100, py::arg("lease") = 60'000'000)
       .def("verify", &verify, py::arg("cursor_id") = py::none(), py::arg("anchor") = py::none())
@@ -282,8 +364,9 @@ void register_ledger(py::module_& module) {
       .def(
           "heartbeat",
           [](Ledger& self, const std::string& worker) {
-            self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) {
-              transaction.run("worker.beat", pg::Params{worker});
+            return self.session.transact(pg::page_limits, [&](pg::Transaction& transaction) {
+              const auto found = transaction.run("worker.beat", pg::Params{worker});
+              return found.empty() ? std::string{"ACTIVE"} : pg::text(found[0], "wish");
             });
           },
           py::arg("worker"), WithoutGil())

@@ -29,28 +29,62 @@ const encode::EncodedPage* part(const py::dict& page, const char* name) {
   return page[name].cast<const encode::EncodedPage*>();
 }
 
-py::dict commit(Ledger& ledger, pg::Run& run, const py::dict& target, const py::sequence& pages, bool done,
-                std::int64_t lease) {
-  const pg::Target into = target_of(target);
+std::vector<pg::Page> pages_of(const py::sequence& pages) {
   std::vector<pg::Page> sent;
   for (const auto& each : pages) {
     const auto page = each.cast<py::dict>();
     sent.push_back({part(page, "rows"), part(page, "deleted"), page["before"].cast<std::optional<std::string>>(),
                     page["after"].cast<std::optional<std::string>>(), page["size"].cast<std::int64_t>(),
-                    page["started"].cast<std::int64_t>()});
+                    page["started"].cast<std::int64_t>(),
+                    page.contains("upto") ? page["upto"].cast<std::optional<std::int64_t>>() : std::nullopt});
   }
-  pg::Counts counts;
+  return sent;
+}
+
+py::dict commit(Ledger& ledger, pg::Run& run, const py::dict& target, const py::sequence& pages, bool done,
+                std::int64_t lease) {
+  const pg::Target into = target_of(target);
+  const std::vector<pg::Page> sent = pages_of(pages);
+  pg::Committed committed;
   {
     const py::gil_scoped_release released;
-    counts = pg::commit(ledger.session, run, into, sent, done, lease);
+    committed = pg::commit(ledger.session, run, into, sent, done, lease);
   }
+  const pg::Counts& counts = committed.counts;
   py::dict out;
   out["records"] = counts.records;
   out["inserted"] = counts.inserted;
   out["updated"] = counts.updated;
   out["unchanged"] = counts.unchanged;
   out["deleted"] = counts.deleted;
+  if (committed.wish) out["wish"] = *committed.wish;
   return out;
+}
+
+// The runs are the caller's own objects: what a run has committed is seen in them afterwards.
+std::vector<std::string> finish(Ledger& ledger, const py::sequence& runs, const py::dict& target,
+                                const py::sequence& pages, std::int64_t lease) {
+  const pg::Target into = target_of(target);
+  const std::vector<pg::Page> sent = pages_of(pages);
+  std::vector<pg::Run> own;
+  own.reserve(runs.size());
+  for (const auto& each : runs) own.push_back(each.cast<const pg::Run&>());
+  std::vector<std::string> out;
+  {
+    const py::gil_scoped_release released;
+    out = pg::finish(ledger.session, own, into, sent, lease);
+  }
+  for (std::size_t i = 0; i < own.size(); ++i) runs[i].cast<pg::Run&>() = own[i];
+  return out;
+}
+
+pg::Cause cause_of(const std::optional<py::dict>& cause) { return cause ? pg::Cause{json_text(*cause)} : std::nullopt; }
+
+std::string give_back(Ledger& ledger, const pg::Run& run, const std::string& reason, std::int64_t pause,
+                      const std::optional<py::dict>& cause) {
+  const auto told = cause_of(cause);
+  const py::gil_scoped_release released;
+  return pg::give_back(ledger.session, run, reason, pause, told);
 }
 
 std::string fail(Ledger& ledger, const pg::Run& run, const py::dict& error, const std::string& reason, bool retryable,
@@ -60,16 +94,24 @@ std::string fail(Ledger& ledger, const pg::Run& run, const py::dict& error, cons
   return pg::fail(ledger.session, run, failure);
 }
 
-void restart_walk(Ledger& ledger, const pg::Run& run, const py::dict& target, const std::string& reason) {
+void restart_walk(Ledger& ledger, const pg::Run& run, const py::dict& target, const std::string& reason,
+                  const std::optional<py::dict>& cause) {
   const pg::Target into = target_of(target);
+  const auto told = cause_of(cause);
   const py::gil_scoped_release released;
-  pg::restart_walk(ledger.session, run, into, reason);
+  pg::restart_walk(ledger.session, run, into, reason, told);
 }
 
 const char* state_text(pg::Renewer::State state) {
   switch (state) {
     case pg::Renewer::State::Held:
       return "held";
+    case pg::Renewer::State::Paused:
+      return "paused";
+    case pg::Renewer::State::Quarantined:
+      return "quarantined";
+    case pg::Renewer::State::Draining:
+      return "draining";
     case pg::Renewer::State::Cancelled:
       return "cancelled";
     case pg::Renewer::State::Lost:
@@ -100,6 +142,7 @@ void register_runs(py::module_& module) {
       .def_readonly("walk_no", &pg::Run::walk_no)
       .def_readonly("batch_no", &pg::Run::batch_no)
       .def_readonly("checkpoint", &pg::Run::checkpoint)
+      .def_readonly("reached", &pg::Run::reached)
       .def_readonly("params", &pg::Run::params)
       .def_readonly("expr", &pg::Run::expr)
       .def_readonly("slice_spec", &pg::Run::slice_spec)
@@ -131,18 +174,16 @@ void bind_runs(py::module_& /*module*/, LedgerClass& ledger) {
            py::arg("pool") = py::none(), py::arg("plans") = py::none(), WithoutGil())
       .def("commit", &commit, py::arg("run"), py::arg("target"), py::arg("pages"), py::kw_only(), py::arg("done"),
            py::arg("lease"))
-      .def(
-          "give_back",
-          [](Ledger& self, const pg::Run& run, const std::string& reason, std::int64_t pause) {
-            return pg::give_back(self.session, run, reason, pause);
-          },
-          py::arg("run"), py::arg("reason"), py::arg("pause") = 0, WithoutGil())
+      .def("finish", &finish, py::arg("runs"), py::arg("target"), py::arg("pages"), py::kw_only(), py::arg("lease"))
+      .def("give_back", &give_back, py::arg("run"), py::arg("reason"), py::arg("pause") = 0, py::kw_only(),
+           py::arg("cause") = py::none())
       .def("fail", &fail, py::arg("run"), py::arg("error"), py::kw_only(), py::arg("reason") = "FAILED",
            py::arg("retryable"), py::arg("backoff"), py::arg("by") = "")
       .def(
           "end_cancelled", [](Ledger& self, const pg::Run& run) { pg::end_cancelled(self.session, run); },
           py::arg("run"), WithoutGil())
-      .def("restart_walk", &restart_walk, py::arg("run"), py::arg("target"), py::arg("reason"))
+      .def("restart_walk", &restart_walk, py::arg("run"), py::arg("target"), py::arg("reason"), py::kw_only(),
+           py::arg("cause") = py::none())
       .def(
           "walk_records", [](Ledger& self, const pg::Run& run) { return pg::walk_records(self.session, run); },
           py::arg("run"), WithoutGil());

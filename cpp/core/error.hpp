@@ -17,6 +17,7 @@ enum class ErrorCode {
   LeaseLost,
   InDoubt,
   Unreachable,
+  Transient,
   Cancelled,
 };
 

@@ -4,6 +4,8 @@
 // server timeout reaches it there. The fence comes after the last COPY; behind it there is neither a COPY nor a wait for anything
 // but the ledger's own rows.
 
+#include <algorithm>
+
 #include "core/chain.hpp"
 #include "core/keys.hpp"
 #include "pg/failpoint.hpp"
@@ -15,15 +17,6 @@ namespace strandline::pg {
 namespace {
 
 enum class Outcome { Stored, Absent, Lost, Cancelled };
-
-// The digest of a page: of its rows, or of its rows and its removed keys where there are any.
-core::Digest content(const Page& page) {
-  if (page.deleted == nullptr) return page.rows == nullptr ? core::sha256({}) : page.rows->digest();
-  core::Hasher hasher;
-  if (page.rows != nullptr) hasher.update(page.rows->fields());
-  hasher.update(page.deleted->fields());
-  return hasher.finish();
-}
 
 struct Columns {
   std::vector<std::optional<std::string>> before;
@@ -53,19 +46,6 @@ Columns columns(const Run& run, const std::vector<Page>& pages, const std::vecto
   return out;
 }
 
-// What is covered when the run is done: its window, or, for a walk by token, the ordinals of its pages.
-void cover(Transaction& transaction, const Run& run, std::int64_t last_batch) {
-  if (!run.cursor_id || !run.lo || !run.hi) return;
-  const std::int64_t records =
-      integer(transaction.run("run.walk_records", Params{run.task_id, run.walk_no})[0], "records");
-  std::int64_t hi = *run.hi;
-  if (hi == INT64_MAX) {
-    const auto walk = transaction.run("run.walk_start", Params{run.task_id, run.walk_no});
-    hi = *run.lo + integer(walk[0], "last") - integer(walk[0], "first") + 1;
-  }
-  transaction.run("run.coverage", Params{run.task_id, last_batch, run.run_id, *run.lo, hi, records});
-}
-
 // Takes the run's row on a fresh transaction, which waits until whatever held it is over, and then looks for the last page of
 // the group. A plain look would see nothing while the server has not yet noticed that its client is gone.
 Outcome resolve(Session& session, const Run& run, std::int64_t last_batch, const core::Digest& last_digest) {
@@ -86,7 +66,14 @@ Outcome resolve(Session& session, const Run& run, std::int64_t last_batch, const
 struct Attempt {
   Outcome outcome = Outcome::Lost;
   std::vector<Counts> counts;
+  std::optional<std::string> wish;
 };
+
+// How far an ordered provider has come with these pages.
+std::optional<std::int64_t> reach(const std::vector<Page>& pages) {
+  const auto last = std::find_if(pages.rbegin(), pages.rend(), [](const Page& page) { return page.upto.has_value(); });
+  return last == pages.rend() ? std::nullopt : last->upto;
+}
 
 Attempt attempt(Session& session, const Run& run, const Target& target, const std::vector<Page>& pages,
                 const std::vector<core::Digest>& digests, bool done, std::int64_t lease) {
@@ -98,7 +85,8 @@ Attempt attempt(Session& session, const Run& run, const Target& target, const st
   const auto& look = looked[0];
   const auto status = text(look, "status_code");
   if ((status != "PLANNED" && status != "RUNNING") || integer(look, "batch_no") != run.batch_no) return {};
-  if (boolean(look, "cancel")) return {Outcome::Cancelled, {}};
+  if (boolean(look, "cancel")) return {Outcome::Cancelled, {}, {}};
+  const auto wish = maybe_text(look, "wish");
   const auto ids = integers(look, "batch_ids");
   std::vector<TargetPage> rows;
   rows.reserve(pages.size());
@@ -108,10 +96,10 @@ Attempt attempt(Session& session, const Run& run, const Target& target, const st
   for (const auto& each : counts) records += each.records;
   if (done) lock_tasks(transaction, {run.task_id});
   const auto& checkpoint = pages.back().after ? pages.back().after : run.checkpoint;
-  const auto fenced = transaction.run(
-      "run.fence", Params{run.task_id, run.attempt_no, run.batch_no, count, lease, checkpoint, records, done});
+  const auto fenced = transaction.run("run.fence", Params{run.task_id, run.attempt_no, run.batch_no, count, lease,
+                                                          checkpoint, records, done, reach(pages)});
   if (fenced.empty()) return {};
-  if (boolean(fenced[0], "cancel")) return {Outcome::Cancelled, {}};
+  if (boolean(fenced[0], "cancel")) return {Outcome::Cancelled, {}, {}};
   const Columns c = columns(run, pages, counts, digests);
   transaction.run("run.batches", Params{run.task_id, run.batch_no, run.run_id, run.walk_no, ids, c.before, c.after,
                                         c.records, c.inserted, c.updated, c.unchanged, c.deleted, c.bytes, c.digests,
@@ -123,7 +111,7 @@ Attempt attempt(Session& session, const Run& run, const Target& target, const st
   failpoint("commit.before");
   transaction.commit();
   failpoint("commit.after");
-  return {Outcome::Stored, std::move(counts)};
+  return {Outcome::Stored, std::move(counts), wish};
 }
 
 [[noreturn]] void cancelled(Session& session, const Run& run) {
@@ -135,21 +123,44 @@ Attempt attempt(Session& session, const Run& run, const Target& target, const st
 
 }  // namespace
 
-Counts commit(Session& session, Run& run, const Target& target, const std::vector<Page>& pages, bool done,
-              std::int64_t lease) {
+core::Digest page_digest(const Page& page) {
+  if (page.deleted == nullptr) return page.rows == nullptr ? core::sha256({}) : page.rows->digest();
+  core::Hasher hasher;
+  if (page.rows != nullptr) hasher.update(page.rows->fields());
+  hasher.update(page.deleted->fields());
+  return hasher.finish();
+}
+
+// Its window, or, for a walk by token, the ordinals of its pages.
+void cover(Transaction& transaction, const Run& run, std::int64_t last_batch) {
+  if (!run.cursor_id || !run.lo || !run.hi) return;
+  const std::int64_t records =
+      integer(transaction.run("run.walk_records", Params{run.task_id, run.walk_no})[0], "records");
+  std::int64_t hi = *run.hi;
+  if (hi == INT64_MAX) {
+    const auto walk = transaction.run("run.walk_start", Params{run.task_id, run.walk_no});
+    hi = *run.lo + integer(walk[0], "last") - integer(walk[0], "first") + 1;
+  }
+  transaction.run("run.coverage", Params{run.task_id, last_batch, run.run_id, *run.lo, hi, records});
+}
+
+Committed commit(Session& session, Run& run, const Target& target, const std::vector<Page>& pages, bool done,
+                 std::int64_t lease) {
   if (pages.empty()) throw core::Error{core::ErrorCode::Error, "commit of no page"};
   const std::lock_guard<std::recursive_mutex> guard{session.turn()};
   std::vector<core::Digest> digests;
-  for (const auto& page : pages) digests.push_back(content(page));
+  for (const auto& page : pages) digests.push_back(page_digest(page));
   const std::int64_t last_batch = run.batch_no + static_cast<std::int64_t>(pages.size());
 
   std::optional<std::vector<Counts>> counts;
+  std::optional<std::string> wish;
   for (int number = 1;; ++number) {
     try {
       Attempt tried = attempt(session, run, target, pages, digests, done, lease);
       if (tried.outcome == Outcome::Cancelled) cancelled(session, run);
       if (tried.outcome == Outcome::Stored) {
         counts = std::move(tried.counts);
+        wish = std::move(tried.wish);
         break;
       }
       // No row for the fence has two meanings: the page is stored already, by an earlier try whose answer was lost, or the lease is.
@@ -187,7 +198,8 @@ Counts commit(Session& session, Run& run, const Target& target, const std::vecto
   run.batch_no = last_batch;
   run.page_no += static_cast<std::int64_t>(pages.size());
   if (pages.back().after) run.checkpoint = pages.back().after;
-  return total;
+  if (const auto reached = reach(pages)) run.reached = reached;
+  return {total, wish};
 }
 
 }  // namespace strandline::pg

@@ -12,9 +12,17 @@ namespace {
 // Opens the PGconn. Keywords before `dbname` are defaults that the connection string may overrule; those behind it hold.
 // Nothing here is a startup option that PgBouncer would refuse.
 PGconn* open(const std::string& dsn, const std::string& name) {
-  const std::array<const char*, 6> keywords{
-      "connect_timeout", "fallback_application_name", "dbname", "client_encoding", nullptr, nullptr};
-  const std::array<const char*, 6> values{"10", name.c_str(), dsn.c_str(), "UTF8", nullptr, nullptr};
+  // A network that swallows everything is found out in a minute; the kernel's own patience is two hours.
+  const std::array<const char*, 9> keywords{"connect_timeout",
+                                            "fallback_application_name",
+                                            "keepalives_idle",
+                                            "keepalives_interval",
+                                            "keepalives_count",
+                                            "tcp_user_timeout",
+                                            "dbname",
+                                            "client_encoding",
+                                            nullptr};
+  const std::array<const char*, 9> values{"10", name.c_str(), "30", "10", "3", "60000", dsn.c_str(), "UTF8", nullptr};
   PGconn* raw = PQconnectdbParams(keywords.data(), values.data(), 1);
   if (PQstatus(raw) == CONNECTION_OK) {
     // Details and contexts of server errors quote rows; a message of ours must not.
@@ -79,7 +87,14 @@ struct PolicyHolder {
 // A base, so that the policy is there before the connection that refers to it.
 // NOLINTNEXTLINE(misc-multiple-inheritance): the order of bases is the only way to get there
 struct Adopted : private PolicyHolder, public pqxx::connection_base {
-  explicit Adopted(PGconn* raw) : PolicyHolder{AdoptPolicy{raw}}, connection_base{policy} { init(); }
+  explicit Adopted(PGconn* raw) : PolicyHolder{AdoptPolicy{raw}}, connection_base{policy} {
+    try {
+      init();
+    } catch (...) {
+      close();
+      throw;
+    }
+  }
   Adopted(const Adopted&) = delete;
   Adopted& operator=(const Adopted&) = delete;
   ~Adopted() { close(); }
@@ -104,8 +119,14 @@ pqxx::result Connection::execute(const std::string& sql, const Params& params) {
 
 #endif
 
-Connection::Connection(const std::string& dsn, const std::string& name)
-    : raw_{open(dsn, name)}, handle_{std::make_unique<Handle>(raw_)} {}
+Connection::Connection(const std::string& dsn, const std::string& name) : raw_{open(dsn, name)} {
+  try {
+    handle_ = std::make_unique<Handle>(raw_);
+  } catch (const pqxx::failure& error) {  // ended by the server in the moment after it was opened
+    throw core::Error{core::ErrorCode::Unreachable,
+                      std::string{"the database cannot be reached: "} + error.what() + "; the call can be repeated"};
+  }
+}
 
 Connection::~Connection() = default;
 

@@ -28,13 +28,16 @@ class Connection {
   pqxx::result execute(const std::string& sql, const Params& params);
 
   [[nodiscard]] PGconn* raw() const noexcept { return raw_; }
-  [[nodiscard]] bool broken() const noexcept { return PQstatus(raw_) != CONNECTION_OK; }
+  [[nodiscard]] bool broken() const noexcept { return lost_ || PQstatus(raw_) != CONNECTION_OK; }
+  // Counts as broken from now on, whatever libpq still thinks of it.
+  void lose() noexcept { lost_ = true; }
   [[nodiscard]] int server_version() const noexcept { return PQserverVersion(raw_); }
   [[nodiscard]] int backend_pid() const noexcept { return PQbackendPID(raw_); }
 
  private:
   struct Handle;
   PGconn* raw_;
+  bool lost_ = false;
   std::unique_ptr<Handle> handle_;
 };
 

@@ -9,6 +9,7 @@
 #include "core/interval.hpp"
 #include "core/window.hpp"
 #include "pg/failpoint.hpp"
+#include "pg/gate.hpp"
 #include "pg/row.hpp"
 
 namespace strandline::pg {
@@ -170,6 +171,8 @@ std::int64_t fold(Session& session, std::int64_t cursor) {
     if (!written) break;  // its holder looks again
     events += *written;
   }
+  // Those who wait for the watermark. Who wrote the event that moved it looks after its commit, and so does whoever makes a gate.
+  if (events > 0) open_gates(session, cursor);
   return events;
 }
 

@@ -1,14 +1,16 @@
 #include "pg/plan.hpp"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "core/window.hpp"
 #include "pg/cursor.hpp"
+#include "pg/gate.hpp"
 #include "pg/plan_request.hpp"
 #include "pg/plan_rows.hpp"
+#include "pg/plan_work.hpp"
 #include "pg/row.hpp"
 #include "pg/stream.hpp"
 
@@ -16,8 +18,6 @@ namespace strandline::pg {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::int64_t open_end = INT64_MAX;  // of a walk by token that is not done
 
 struct Trigger {
   std::int64_t id = 0;
@@ -109,151 +109,6 @@ Bounds bounds_of(const PlanRequest& request, const pqxx::row& cursor, std::int64
   return out;
 }
 
-struct Cut {
-  std::int64_t task = 0;
-  std::int64_t slice = 0;
-  std::int64_t plan = 0;
-  core::Interval bounds;
-  bool pages = false;
-  bool failed = false;
-  bool superseded = false;
-  core::Digest key{};
-};
-
-std::vector<Cut> closed_cuts(Transaction& transaction, std::int64_t cursor, std::int64_t generation,
-                             core::Interval window) {
-  std::vector<Cut> out;
-  for (const auto& row : transaction.run("plan.closed_cuts", Params{cursor, generation, window.lo, window.hi})) {
-    out.push_back({integer(row, "id"),
-                   integer(row, "slice_id"),
-                   integer(row, "plan_id"),
-                   {integer(row, "lo"), integer(row, "hi")},
-                   integer(row, "batch_no") > 0,
-                   text(row, "status_code") == "FAILED",
-                   boolean(row, "superseded"),
-                   digest(row, "idempotent_key").value_or(core::Digest{})});
-  }
-  return out;
-}
-
-bool overlaps(const core::Intervals& intervals, const core::Interval& part) {
-  return !core::intersect(intervals, {part}).empty();
-}
-
-struct Work {
-  core::Intervals missing;
-  std::vector<NewSlice> slices;  // in the order of the claim
-  std::vector<Cut> reopened;
-  std::vector<std::int64_t> superseded;   // slices
-  std::optional<std::int64_t> left_from;  // where max_slices ended the plan
-};
-
-std::vector<core::Interval> cut(const PlanRequest& request, const core::Intervals& missing, std::size_t limit) {
-  std::vector<core::Interval> out;
-  const auto one = [&](const core::Interval& interval) {
-    if (request.cuts) {
-      core::cut_at(*request.cuts, interval, out);
-    } else {
-      core::cut(request.strategy, request.time_zone(), interval, limit - std::min(limit, out.size()), request.order,
-                out);
-    }
-  };
-  if (request.order == core::Order::Oldest) {
-    std::for_each(missing.begin(), missing.end(), one);
-  } else {
-    std::for_each(missing.rbegin(), missing.rend(), one);
-    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.lo > b.lo; });
-  }
-  if (out.size() > limit) out.resize(limit);
-  return out;
-}
-
-std::string spec_of(Transaction& transaction, const PlanRequest& request, std::int64_t cursor, std::int64_t generation,
-                    const core::Interval& bounds) {
-  std::string spec;
-  core::append_slice_spec(spec, request.type, bounds.lo, bounds.hi);
-  if (request.type != core::CursorType::Token) return spec;
-  // Where the walk goes on: the token is part of the slice, so that the task reads the same pages whenever it runs.
-  const auto token = transaction.run("plan.token", Params{cursor, generation});
-  if (!token.empty()) spec.insert(spec.size() - 1, R"(,"token":)" + text(token[0], "after_token"));
-  return spec;
-}
-
-Work lay_out(Transaction& transaction, const PlanRequest& request, std::int64_t cursor, std::int64_t generation,
-             core::Interval window) {
-  Work work;
-  for (const auto& row : transaction.run("plan.missing", Params{cursor, generation, window.lo, window.hi}))
-    work.missing.push_back({integer(row, "lo"), integer(row, "hi")});
-  if (work.missing.empty()) return work;
-  const auto closed = closed_cuts(transaction, cursor, generation, window);
-  core::Intervals rest = work.missing;
-  std::map<core::Digest, const Cut*> by_key;
-  for (const auto& each : closed) {
-    if (!overlaps(work.missing, each.bounds)) continue;
-    by_key.emplace(each.key, &each);
-    // A closed cut with pages is taken up whole: cut anew, its committed rows would be read again beside themselves.
-    const bool whole = each.pages || (request.only == PlanRequest::Only::Failed && each.failed);
-    if (each.superseded || !whole) continue;
-    work.reopened.push_back(each);
-    rest = core::subtract(rest, {each.bounds});
-  }
-  if (request.only == PlanRequest::Only::Failed) {
-    work.reopened.erase(
-        std::remove_if(work.reopened.begin(), work.reopened.end(), [](const Cut& each) { return !each.failed; }),
-        work.reopened.end());
-    work.missing.clear();
-    for (const auto& each : work.reopened) work.missing.push_back(each.bounds);
-    work.missing = core::normalize(work.missing);
-    return work;
-  }
-  const bool outside =
-      (request.strategy.kind == core::StrategyKind::Budget || request.strategy.kind == core::StrategyKind::Custom) &&
-      !request.cuts;
-  if (outside) return work;  // a dry run whose answer tells the provider what to cut
-  const auto limit = static_cast<std::size_t>(
-      std::max<std::int64_t>(0, request.max_slices - static_cast<std::int64_t>(work.reopened.size())));
-  const auto cuts = cut(request, rest, limit + 1);
-  std::set<std::int64_t> taken;
-  for (const auto& bounds : cuts) {
-    if (work.slices.size() == limit) {
-      work.left_from = bounds.lo;
-      break;
-    }
-    NewSlice slice = identified(request, bounds, spec_of(transaction, request, cursor, generation, bounds), generation);
-    if (const auto same = by_key.find(slice.key); same != by_key.end()) {
-      work.reopened.push_back(*same->second);
-      taken.insert(same->second->task);
-    } else {
-      work.slices.push_back(std::move(slice));
-    }
-  }
-  // Closed cuts without pages whose window is cut otherwise now.
-  for (const auto& each : closed) {
-    if (!each.superseded && !each.pages && taken.count(each.task) == 0 && overlaps(rest, each.bounds))
-      work.superseded.push_back(each.slice);
-  }
-  return work;
-}
-
-void reopen(Transaction& transaction, const PlanRequest& request, std::int64_t plan, const std::string& pool,
-            const std::vector<Cut>& cuts) {
-  std::vector<std::int64_t> tasks;
-  std::vector<std::int64_t> slices;
-  for (const auto& each : cuts) {
-    tasks.push_back(each.task);
-    slices.push_back(each.slice);
-  }
-  std::sort(tasks.begin(), tasks.end());
-  transaction.run("plan.reopen_lock", Params{tasks});
-  transaction.run("plan.supersede", Params{slices, false});
-  const auto queued =
-      transaction.run("plan.reopen", Params{plan, tasks, request.priority, pool, request.mutex_key,
-                                            request.max_attempts, request.max_losses, request.delay, request.deadline});
-  if (static_cast<std::size_t>(queued.size()) != tasks.size())
-    throw core::Error{core::ErrorCode::Error,
-                      "a closed cut was no longer closed under the lock of its cursor; run `strandline verify`"};
-}
-
 std::string window_spec(const PlanRequest& request, const Bounds& bounds) {
   return json{{"asked", json::parse(request.window_asked)}, {"from", bounds.from}, {"to", bounds.to}}.dump();
 }
@@ -279,7 +134,7 @@ Why why_empty(const PlanRequest& request, const Bounds& bounds, const std::vecto
 
 // Writes the plan row and its work; what is shared by windows and values.
 void write_plan(Transaction& transaction, const PlanRequest& request, const Enrolled& known, const Trigger& trigger,
-                const Bounds& bounds, const Work& work, const Why& why, PlanResult& result) {
+                const Bounds& bounds, const Work& work, const Why& why, bool held, PlanResult& result) {
   const core::Digest key = core::plan_key(request.scheduler, request.job, request.log, request.stream, 0);
   const auto total = static_cast<std::int64_t>(work.slices.size() + work.reopened.size());
   std::optional<std::int64_t> from;
@@ -298,21 +153,22 @@ void write_plan(Transaction& transaction, const PlanRequest& request, const Enro
   result.window_spec = window_spec(request, bounds);
   if (request.dry_run) return;
   result.schedule_instance_id = trigger.id;
+  Parents parents;
+  // What it waits for is locked before its own row is there, plans and tasks in their order.
+  if (total > 0) parents = lock_parents(transaction, request, known.cursor_id, result.window, reopened_tasks(work));
   result.plan_id = integer(
-      transaction.run("plan.insert",
-                      Params{key, trigger.id, known.stream_id, known.cursor_id, request.provenance, request.operation,
-                             request.value ? "SINGLE" : core::strategy_code(request.strategy.kind),
-                             core::strategy_json(request.strategy), from, to, result.window_spec, request.zone,
-                             request.expr_hash, result.generation, total, result.status, reason_code, reason})[0],
+      transaction.run(
+          "plan.insert",
+          Params{key, trigger.id, known.stream_id, known.cursor_id, request.provenance, request.operation,
+                 request.value ? "SINGLE" : core::strategy_code(request.strategy.kind),
+                 core::strategy_json(request.strategy), from, to, result.window_spec, request.zone, request.expr_hash,
+                 result.generation, total, result.status, reason_code, reason, request.pool})[0],
       "id");
-  if (!work.reopened.empty()) reopen(transaction, request, *result.plan_id, request.pool, work.reopened);
-  if (!work.superseded.empty()) transaction.run("plan.supersede", Params{work.superseded, true});
-  write_rows(transaction, request,
+  write_work(transaction, request,
              {*result.plan_id, known.cursor_id, result.generation, request.pool,
-              static_cast<std::int64_t>(work.reopened.size()) + 1},
-             work.slices);
-  if (request.mutex_key && total > 0)
-    transaction.run("task.admit", Params{std::vector<std::string>{*request.mutex_key}});
+              static_cast<std::int64_t>(work.reopened.size()) + 1, static_cast<std::int64_t>(parents.ids.size()),
+              parents.fallen, held},
+             work, parents);
 }
 
 void plan_window(Transaction& transaction, const PlanRequest& request, const Enrolled& known, const Trigger& trigger,
@@ -376,7 +232,7 @@ void plan_window(Transaction& transaction, const PlanRequest& request, const Enr
   for (const auto& each : work.reopened) {
     if (result.slice_bounds.size() < 1000 && request.dry_run) result.slice_bounds.push_back(each.bounds);
   }
-  write_plan(transaction, request, known, trigger, bounds, work, why, result);
+  write_plan(transaction, request, known, trigger, bounds, work, why, boolean(row, "held"), result);
 }
 
 void plan_value(Transaction& transaction, const PlanRequest& request, const Enrolled& known, const Trigger& trigger,
@@ -418,7 +274,7 @@ void plan_value(Transaction& transaction, const PlanRequest& request, const Enro
     }
     break;
   }
-  write_plan(transaction, request, known, trigger, {{}, "value", "value"}, work, why, result);
+  write_plan(transaction, request, known, trigger, {{}, "value", "value"}, work, why, false, result);
 }
 
 }  // namespace
@@ -455,6 +311,12 @@ PlanResult plan(Session& session, const json& asked) {
   // A transaction of its own, so that planners of other windows do not wait for these rows while this one cuts its slices.
   const Enrolled registered =
       session.transact(page_limits, [&](Transaction& transaction) { return enroll(transaction, request, window); });
+  if (request.mutex_key) {
+    // Not in the planning transaction, which would hold the gate while it cuts its slices.
+    session.transact(page_limits, [&](Transaction& transaction) {
+      transaction.run("task.mutex", Params{*request.mutex_key, request.mutex_slots});
+    });
+  }
   session.transact(plan_limits, [&](Transaction& transaction) {
     const Trigger trigger = write_trigger(transaction, request);
     if (trigger.fresh) {
@@ -469,19 +331,55 @@ PlanResult plan(Session& session, const json& asked) {
   });
   // Whoever held the cursor looks again: a worker that finished meanwhile has left its coverage to us.
   if (result.cursor_id) fold(session, *result.cursor_id);
+  bool waits = false;
+  for (const auto& each : request.depends_on) {
+    // A stream that has come so far meanwhile did not see the gate.
+    if (each.kind == Dependency::Kind::Cursor) open_gates(session, each.id);
+    waits = true;
+  }
+  // What it needs had failed: it is over before it began.
+  if (waits && result.plan_id) {
+    if (const auto closed = close_plan(session, *result.plan_id)) result.status = *closed;
+  }
   return result;
 }
 
-std::optional<std::string> close_plan(Session& session, std::int64_t plan) {
-  return session.transact(page_limits, [&](Transaction& transaction) -> std::optional<std::string> {
+namespace {
+
+// Closes one plan; `fallen` takes those that fell with it.
+std::optional<std::string> close_one(Session& session, std::int64_t plan, std::set<std::int64_t>& fallen) {
+  const bool closable = session.transact(page_limits, [&](Transaction& transaction) {
     const auto look = transaction.run("plan.close_look", Params{plan});
-    if (look.empty() || !boolean(look[0], "closable")) return std::nullopt;
+    return !look.empty() && boolean(look[0], "closable");
+  });
+  if (!closable) return std::nullopt;
+  // A gate behind it may have a million tasks: the limits of a plan.
+  return session.transact(plan_limits, [&](Transaction& transaction) -> std::optional<std::string> {
     // Two statements: the second sees what the lock waited for.
     if (transaction.run("plan.close_lock", Params{plan}).empty()) return std::nullopt;
     const auto closed = transaction.run("plan.close", Params{plan});
     if (closed.empty()) return std::nullopt;
-    return text(closed[0], "status_code");
+    auto status = text(closed[0], "status_code");
+    for (const auto other : end_gate(transaction, plan, status)) fallen.insert(other);
+    return status;
   });
+}
+
+}  // namespace
+
+std::optional<std::string> close_plan(Session& session, std::int64_t plan) {
+  std::set<std::int64_t> fallen;
+  auto status = close_one(session, plan, fallen);
+  close_plans(session, std::move(fallen));
+  return status;
+}
+
+void close_plans(Session& session, std::set<std::int64_t> plans) {
+  while (!plans.empty()) {
+    const auto plan = *plans.begin();
+    plans.erase(plans.begin());
+    if (plan != 0) close_one(session, plan, plans);
+  }
 }
 
 }  // namespace strandline::pg

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,7 +39,10 @@ struct PlanResult {
 PlanResult plan(Session& session, const nlohmann::json& asked);
 
 // Closes the plan if no task of it lives, in a transaction of its own; returns the final status if this call closed it. Folds
-// nothing: fold first, so that whoever reads the closed plan sees the mark.
+// nothing: fold first, so that whoever reads the closed plan sees the mark. Those who wait for it go on, or fall with it.
 std::optional<std::string> close_plan(Session& session, std::int64_t plan);
+
+// Closes those of the plans that are over, and those that fall with them. 0 stands for no plan.
+void close_plans(Session& session, std::set<std::int64_t> plans);
 
 }  // namespace strandline::pg

@@ -86,8 +86,9 @@ void read_trigger(Session& session, PlanRequest& out, const json& request) {
   json asked = request;
   // What says how and where it is worked is no part of it: a local pool is another one in every process, and a deadline or an
   // origin that was given as a duration is another instant at every call.
-  for (const char* name : {"actor", "trigger", "dry_run", "cuts", "max_slices", "pool", "priority", "delay", "deadline",
-                           "labels", "credential", "mutex_key", "max_attempts", "max_losses"}) {
+  for (const char* name :
+       {"actor", "trigger", "dry_run", "cuts", "max_slices", "pool", "priority", "delay", "deadline", "labels",
+        "credential", "mutex_key", "mutex_slots", "depends_on", "max_attempts", "max_losses"}) {
     asked.erase(name);
   }
   if (asked.contains("cursor") && asked["cursor"].is_object()) asked["cursor"].erase("origin");
@@ -169,6 +170,17 @@ void read_work(Session& session, PlanRequest& out, const json& request) {
     throw core::Error{core::ErrorCode::ConfigError,
                       "priority is " + std::to_string(out.priority) + "; it goes from 1 (first) to 9 (last)"};
   out.mutex_key = maybe<std::string>(request, "mutex_key");
+  out.mutex_slots = maybe<std::int64_t>(request, "mutex_slots");
+  if (out.mutex_slots && *out.mutex_slots < 1)
+    throw core::Error{core::ErrorCode::ConfigError,
+                      "mutex_key lets " + std::to_string(*out.mutex_slots) + " tasks through at once; give at least 1"};
+  for (const auto& each : request.value("depends_on", json::array())) {
+    const auto kind = each.contains("task")   ? Dependency::Kind::Task
+                      : each.contains("plan") ? Dependency::Kind::Plan
+                                              : Dependency::Kind::Cursor;
+    const char* name = kind == Dependency::Kind::Task ? "task" : kind == Dependency::Kind::Plan ? "plan" : "cursor";
+    out.depends_on.push_back({kind, each.at(name).get<std::int64_t>(), each.value("resolved", false)});
+  }
   out.max_attempts = request.value("max_attempts", std::int64_t{5});
   out.max_losses = request.value("max_losses", std::int64_t{10});
   out.delay = request.value("delay", std::int64_t{0});

@@ -16,6 +16,13 @@
 
 namespace strandline::pg {
 
+// Something that every task of the plan waits for: a task, a plan, or a cursor's coverage up to the end of the window.
+struct Dependency {
+  enum class Kind { Task, Plan, Cursor } kind = Kind::Task;
+  std::int64_t id = 0;
+  bool resolved = false;  // any end will do, not only success
+};
+
 struct PlanRequest {
   // The source.
   std::string provenance;
@@ -62,6 +69,8 @@ struct PlanRequest {
   std::string pool;
   std::int64_t priority = 5;
   std::optional<std::string> mutex_key;
+  std::optional<std::int64_t> mutex_slots;  // how many pass at once; nothing for as many as now
+  std::vector<Dependency> depends_on;
   std::int64_t max_attempts = 5;
   std::int64_t max_losses = 10;
   std::int64_t delay = 0;

@@ -81,12 +81,12 @@ NewSlice identified(const PlanRequest& request, core::Interval bounds, std::stri
   return out;
 }
 
-void write_rows(Transaction& transaction, const PlanRequest& request, const RowsContext& context,
-                const std::vector<NewSlice>& slices) {
-  if (slices.empty()) return;
+std::vector<std::int64_t> write_rows(Transaction& transaction, const PlanRequest& request, const RowsContext& context,
+                                     const std::vector<NewSlice>& slices) {
+  if (slices.empty()) return {};
   const auto ids = transaction.run("plan.next_ids", Params{slices.size()});
   const auto slice_ids = integers(ids[0], "slices");
-  const auto task_ids = integers(ids[0], "tasks");
+  auto task_ids = integers(ids[0], "tasks");
   if (!boolean(transaction.run("plan.partitions", Params{task_ids.back()})[0], "there"))
     transaction.run("plan.partitions_ahead", Params{task_ids.back()});
 
@@ -113,9 +113,17 @@ void write_rows(Transaction& transaction, const PlanRequest& request, const Rows
   // The one clock, read now: a row that becomes claimable must not lie before what claimers have seen empty.
   const std::int64_t due = integer(transaction.run("tx.clock")[0], "now") + request.delay;
   const std::optional<std::string> params = request.params == "{}" ? std::nullopt : std::optional{request.params};
+  std::optional<std::string> reason;
+  if (context.fallen) {
+    reason = "UPSTREAM_FAILED";
+  } else if (context.held) {
+    reason = "PAUSED";
+  } else if (context.unmet > 0) {
+    reason = "DEPENDENCY";
+  }
   copy_rows(transaction, "plan.tasks_copy", slices.size(), [&](TextBuffer& out, std::size_t i) {
     const NewSlice& slice = slices[i];
-    begin_row(out, 24);
+    begin_row(out, 27);
     put(out, task_ids[i]);
     put(out, slice.key);
     put(out, request.value ? std::string_view{"VALUE"} : std::string_view{"SLICE"});
@@ -135,6 +143,9 @@ void write_rows(Transaction& transaction, const PlanRequest& request, const Rows
     put(out, request.mutex_key);
     encode::put_json(out, encode::Type::Jsonb, request.labels);
     encode::put_bool(out, request.mutex_key.has_value());
+    encode::put_word32(out, static_cast<std::int32_t>(context.unmet));
+    encode::put_bool(out, context.held);
+    put(out, reason);
     encode::put_word32(out, static_cast<std::int32_t>(request.max_attempts));
     encode::put_word32(out, static_cast<std::int32_t>(request.max_losses));
     encode::put_timestamp(out, due);
@@ -143,8 +154,9 @@ void write_rows(Transaction& transaction, const PlanRequest& request, const Rows
     } else {
       encode::put_null(out);
     }
-    put(out, std::string_view{"QUEUED"});
+    put(out, std::string_view{context.fallen ? "FAILED" : "QUEUED"});
   });
+  return task_ids;
 }
 
 }  // namespace strandline::pg

@@ -30,11 +30,14 @@ struct RowsContext {
   std::int64_t generation = 1;
   std::string pool;
   std::int64_t first_slice_no = 1;
+  std::int64_t unmet = 0;  // what each of them waits for
+  bool fallen = false;     // what they need has failed already
+  bool held = false;
 };
 
 // Writes slices and tasks in the order given, which is the order in which they will be claimed, after attaching partitions for
-// the new task ids.
-void write_rows(Transaction& transaction, const PlanRequest& request, const RowsContext& context,
-                const std::vector<NewSlice>& slices);
+// the new task ids. Returns those.
+std::vector<std::int64_t> write_rows(Transaction& transaction, const PlanRequest& request, const RowsContext& context,
+                                     const std::vector<NewSlice>& slices);
 
 }  // namespace strandline::pg

@@ -36,7 +36,9 @@ bool has_marker(std::string_view markers, std::string_view name) {
 
 }  // namespace
 
-std::string fill(const Query& query, std::initializer_list<std::pair<std::string_view, std::string_view>> values) {
+std::string fill(const Query& query, const Markers& values) { return fill(query, query.text, values); }
+
+std::string fill(const Query& query, std::string_view text, const Markers& values) {
   const bool known = std::all_of(values.begin(), values.end(),
                                  [&query](const auto& value) { return has_marker(query.markers, value.first); });
   if (!known || values.size() != marker_count(query.markers)) {
@@ -45,26 +47,20 @@ std::string fill(const Query& query, std::initializer_list<std::pair<std::string
                           "' needs values for exactly these markers: " + std::string{query.markers}};
   }
   // One pass over the template: a value that itself spells a marker must not be replaced again.
-  std::string text;
-  std::string_view rest = query.text;
-  while (!rest.empty()) {
-    const auto* next = values.end();
-    std::size_t at = rest.size();
-    for (const auto* value = values.begin(); value != values.end(); ++value) {
-      const std::size_t found = rest.find("{" + std::string{value->first} + "}");
-      if (found < at) {
-        at = found;
-        next = value;
-      }
+  std::string out;
+  std::size_t from = 0;
+  for (auto open = text.find('{'); open != std::string_view::npos; open = text.find('{', open)) {
+    const auto close = text.find('}', open);
+    const auto value =
+        close == std::string_view::npos ? values.end() : values.find(text.substr(open + 1, close - open - 1));
+    if (value == values.end()) {  // a brace inside a literal
+      ++open;
+      continue;
     }
-    text.append(rest.substr(0, at));
-    rest.remove_prefix(at);
-    if (next != values.end()) {
-      text.append(next->second);
-      rest.remove_prefix(next->first.size() + 2);
-    }
+    out.append(text, from, open - from).append(value->second);
+    from = open = close + 1;
   }
-  return text;
+  return out.append(text.substr(from));
 }
 
 }  // namespace strandline::pg

@@ -2,10 +2,9 @@
 // The named queries of sql/queries and the migrations of sql/migrations, embedded when the module is built. No SQL text
 // stands in C++: a statement is looked up by name, so that its reasons are read beside it and a test can check them all.
 
-#include <initializer_list>
+#include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "core/states.hpp"
 
@@ -37,9 +36,12 @@ struct Migration {
 // Every migration, by version.
 [[nodiscard]] core::Listing<Migration> migrations() noexcept;
 
-// The text of a query with its markers replaced, e.g. fill(query("stage.append"), {{"target", "\"public\".\"flights\""}}).
-// The values must be quoted already; they are not looked at. Throws core::Error unless exactly its markers are given.
-[[nodiscard]] std::string fill(const Query& query,
-                               std::initializer_list<std::pair<std::string_view, std::string_view>> values);
+using Markers = std::map<std::string_view, std::string>;
+
+// The text of a query with its markers replaced, e.g. fill(query("stage.append"), {{"target", "\"public\".\"flights\""}});
+// `text` is the query's own where none is given. The values must be quoted already; they are not looked at. Throws core::Error
+// unless exactly its markers are given.
+[[nodiscard]] std::string fill(const Query& query, const Markers& values);
+[[nodiscard]] std::string fill(const Query& query, std::string_view text, const Markers& values);
 
 }  // namespace strandline::pg

@@ -8,6 +8,16 @@
 #include "pg/row.hpp"
 
 namespace strandline::pg {
+namespace {
+
+Renewer::State state_of(const std::optional<std::string>& wish) {
+  if (!wish) return Renewer::State::Held;
+  if (*wish == "CANCELLED") return Renewer::State::Cancelled;
+  if (*wish == "PAUSED") return Renewer::State::Paused;
+  return *wish == "QUARANTINED" ? Renewer::State::Quarantined : Renewer::State::Draining;
+}
+
+}  // namespace
 
 Renewer::Renewer(std::string dsn, std::string schema, std::int64_t lease)
     : dsn_{std::move(dsn)}, schema_{std::move(schema)}, lease_{lease} {}
@@ -41,9 +51,11 @@ void Renewer::close() {
 
 void Renewer::work() {
   std::unique_ptr<Session> session;
+  auto due = std::chrono::steady_clock::now() + std::chrono::microseconds{lease_ / 3};
   for (std::unique_lock<std::mutex> lock{mutex_}; !stopping_;) {
-    wake_.wait_for(lock, std::chrono::microseconds{lease_ / 3});
-    if (stopping_) return;
+    // A run that is new has its whole lease before it: it waits for the round like the others.
+    if (wake_.wait_until(lock, due, [this] { return stopping_; })) return;
+    due = std::chrono::steady_clock::now() + std::chrono::microseconds{lease_ / 3};
     if (runs_.empty()) {
       // Nothing to keep alive: no connection is held for it.
       session.reset();
@@ -78,8 +90,7 @@ void Renewer::renew(Session& session) {
   session.transact(page_limits, [&](Transaction& transaction) {
     found.clear();
     for (const auto& row : transaction.run("run.renew", Params{tasks, attempts, lease_})) {
-      found[{integer(row, "task_id"), integer(row, "attempt_no")}] =
-          boolean(row, "cancel") ? State::Cancelled : State::Held;
+      found[{integer(row, "task_id"), integer(row, "attempt_no")}] = state_of(maybe_text(row, "wish"));
     }
     // A run that did not come back is busy in its commit, or over: its row tells.
     if (found.size() == tasks.size()) return;

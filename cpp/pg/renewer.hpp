@@ -16,7 +16,8 @@ namespace strandline::pg {
 
 class Renewer {
  public:
-  enum class State { Held, Cancelled, Lost };
+  // Held: the lease is ours. The others are wishes: the run ends after its page, or is given back.
+  enum class State { Held, Paused, Quarantined, Draining, Cancelled, Lost };
 
   // Renews every third of `lease` (microseconds). The thread starts with the first run.
   Renewer(std::string dsn, std::string schema, std::int64_t lease);

@@ -7,7 +7,7 @@
 #include <random>
 #include <thread>
 
-#include "pg/query.hpp"
+#include "pg/watch.hpp"
 
 namespace strandline::pg {
 namespace {
@@ -34,8 +34,13 @@ const char* opening_of(Transaction::Access access) {
 }
 
 core::ErrorCode code_of(const std::string& state, bool broken) {
-  if (broken || state.compare(0, 2, "08") == 0 || state == "57P01" || state == "57P03" || state == "53300")
+  // A server that goes down, that is full, or whose disk fails: it may come back, and nothing of this is the caller's fault.
+  if (broken || state.compare(0, 2, "08") == 0 || state.compare(0, 2, "53") == 0 || state.compare(0, 2, "58") == 0 ||
+      state == "57P01" || state == "57P02" || state == "57P03")
     return core::ErrorCode::Unreachable;
+  // Others were in the way for longer than three tries.
+  if (state.compare(0, 2, "40") == 0 || state == "55P03" || state == "25P03" || state == "57014")
+    return core::ErrorCode::Transient;
   if (state.compare(0, 2, "22") == 0 || state.compare(0, 2, "23") == 0) return core::ErrorCode::DataError;
   // Privileges, undefined objects, wrong definitions: somebody has to change something before a repetition helps.
   if (state.compare(0, 2, "42") == 0 || state.compare(0, 2, "3F") == 0 || state.compare(0, 2, "28") == 0 ||
@@ -55,8 +60,8 @@ core::ErrorCode code_of(const std::string& state, bool broken) {
 }  // namespace
 
 bool DatabaseError::repeatable() const noexcept {
-  static constexpr std::array<std::string_view, 7> states{"40001", "40P01", "55P03", "25P03",
-                                                          "23505", "57P01", "57P03"};
+  static constexpr std::array<std::string_view, 8> states{"40001", "40P01", "55P03", "25P03",
+                                                          "23505", "57P01", "57P02", "57P03"};
   return broken_ || std::find(states.begin(), states.end(), state_) != states.end();
 }
 
@@ -142,19 +147,19 @@ bool Session::again(const core::Error& error, int attempt) {
 }
 
 Transaction::Transaction(Session& session, const Limits& limits, Access access)
-    : session_{session}, connection_{session.connection()} {
+    : session_{session}, connection_{session.connection()}, answer_{limits.answer} {
   // One round trip: the level and the limits are known before anything is sent.
-  std::string opening = session_.text(opening_of(access)) + ";" + session_.text("tx.limits");
-  for (const auto& [marker, value] :
-       {std::pair{"{idle}", limits.idle}, {"{lock}", limits.lock}, {"{statement}", limits.statement}}) {
-    opening.replace(opening.find(marker), std::string_view{marker}.size(), quote_text(value));
-  }
+  const std::string opening = session_.text(opening_of(access)) + ";" +
+                              rendered("tx.limits", {{"idle", quote_text(limits.idle)},
+                                                     {"lock", quote_text(limits.lock)},
+                                                     {"statement", quote_text(limits.statement)}});
   guarded("tx.begin", [&] { return connection_.execute(opening); });
 }
 
 Transaction::~Transaction() {
   if (!open_ || connection_.broken()) return;
   try {
+    const Awaited awaited{PQsocket(connection_.raw()), answer_};
     connection_.execute(session_.text("tx.rollback"));
   } catch (const std::exception&) {
     // The connection is gone or in a state that only closing mends; the server rolls back either way.
@@ -165,13 +170,24 @@ Transaction::~Transaction() {
 template <class Statement>
 pqxx::result Transaction::guarded(std::string_view what, Statement statement) {
   try {
+    const Awaited awaited{PQsocket(connection_.raw()), answer_};
     return statement();
+  } catch (const pqxx::serialization_failure& error) {  // no sql_error in libpqxx 6.4, like the next two
+    raise(what, error.what(), "40001", connection_.broken());
+  } catch (const pqxx::deadlock_detected& error) {
+    raise(what, error.what(), "40P01", connection_.broken());
+  } catch (const pqxx::transaction_rollback& error) {
+    raise(what, error.what(), "40000", connection_.broken());
   } catch (const pqxx::sql_error& error) {
+    // Without a state it is libpq's own word, not the server's: a connection that was closed behind a last notice (a server that
+    // crashes) still looks open.
+    if (error.sqlstate().empty()) connection_.lose();
     raise(what, error.what(), error.sqlstate(), connection_.broken());
   } catch (const pqxx::broken_connection& error) {
     raise(what, error.what(), "08006", true);
   } catch (const pqxx::failure& error) {
-    raise(what, error.what(), "", connection_.broken());
+    connection_.lose();
+    raise(what, error.what(), "", true);
   }
 }
 
@@ -182,36 +198,12 @@ pqxx::result Transaction::run(std::string_view name, const Params& params) {
   });
 }
 
-namespace {
-
-// Markers are replaced in one pass, so that an identifier that looks like a marker stays an identifier.
-std::string filled(const std::string& text, const Markers& markers) {
-  std::string out;
-  for (std::size_t from = 0;;) {
-    const auto open = text.find('{', from);
-    if (open == std::string::npos) return out.append(std::string_view{text}.substr(from));
-    const auto close = text.find('}', open);
-    const auto marker =
-        markers.find(std::string_view{text}.substr(open + 1, close == std::string::npos ? 0 : close - open - 1));
-    out.append(text, from, open - from);
-    if (marker == markers.end()) {
-      out += '{';
-      from = open + 1;
-    } else {
-      out += marker->second;
-      from = close + 1;
-    }
-  }
-}
-
-}  // namespace
-
 pqxx::result Transaction::render(std::string_view name, const Markers& markers, const Params& params) {
   return text_named(name, rendered(name, markers), params);
 }
 
 std::string Transaction::rendered(std::string_view name, const Markers& markers) {
-  return filled(session_.text(name), markers);
+  return fill(query(name), session_.text(name), markers);
 }
 
 pqxx::result Transaction::text(const std::string& sql, const Params& params) {
@@ -232,6 +224,7 @@ std::int64_t Transaction::copy(std::string_view name, const Markers& markers,
   PGconn* raw = connection_.raw();
   const auto fail = [&](PGresult* result) {
     const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (state == nullptr) connection_.lose();
     const char* primary = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const std::string known = state == nullptr ? "08006" : state;
     std::string message = primary == nullptr ? PQerrorMessage(raw) : primary;
@@ -239,6 +232,7 @@ std::int64_t Transaction::copy(std::string_view name, const Markers& markers,
     while (PGresult* rest = PQgetResult(raw)) PQclear(rest);
     raise(name, std::move(message), known, connection_.broken());
   };
+  const Awaited awaited{PQsocket(raw), answer_};
   PGresult* started = PQexec(raw, rendered(name, markers).c_str());
   if (PQresultStatus(started) != PGRES_COPY_IN) fail(started);
   PQclear(started);
@@ -266,12 +260,9 @@ std::int64_t Transaction::copy(std::string_view name, const Markers& markers,
 void Transaction::commit() {
   open_ = false;
   try {
-    connection_.execute(session_.text("tx.commit"));
-  } catch (const std::exception& error) {
-    if (!connection_.broken()) {
-      const auto* sql = dynamic_cast<const pqxx::sql_error*>(&error);
-      raise("tx.commit", error.what(), sql == nullptr ? "" : sql->sqlstate(), false);
-    }
+    guarded("tx.commit", [&] { return connection_.execute(session_.text("tx.commit")); });
+  } catch (const DatabaseError& error) {
+    if (!error.broken()) throw;
     throw core::Error{core::ErrorCode::InDoubt,
                       "the connection was lost during COMMIT: the transaction may or may not have been stored"};
   }

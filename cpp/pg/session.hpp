@@ -1,9 +1,9 @@
 #pragma once
 // A session: one connection to one schema, its transactions, and the one way to repeat them.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,6 +15,7 @@
 #include "core/error.hpp"
 #include "pg/connection.hpp"
 #include "pg/params.hpp"
+#include "pg/query.hpp"
 
 namespace strandline::pg {
 
@@ -41,11 +42,11 @@ struct Limits {
   const char* idle;
   const char* lock;
   const char* statement;
+  std::chrono::seconds
+      answer;  // what the client waits for an answer: a little longer than the server gives the statement
 };
-inline constexpr Limits page_limits{"2s", "5s", "60s"};
-inline constexpr Limits plan_limits{"60s", "60s", "10min"};
-
-using Markers = std::map<std::string_view, std::string>;
+inline constexpr Limits page_limits{"2s", "5s", "60s", std::chrono::seconds{70}};
+inline constexpr Limits plan_limits{"60s", "60s", "10min", std::chrono::seconds{610}};
 
 // Single quotes around a text that stands where a statement takes no parameter.
 [[nodiscard]] std::string quote_text(std::string_view text);
@@ -95,6 +96,7 @@ class Transaction {
 
   Session& session_;
   Connection& connection_;  // the one that began; a lost connection is never replaced inside a transaction
+  std::chrono::seconds answer_;
   bool open_ = true;
 };
 

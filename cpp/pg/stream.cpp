@@ -70,7 +70,6 @@ Enrolled enroll(Transaction& transaction, const PlanRequest& request, const core
                                               request.target.cursor_field, request.columns, request.contract,
                                               request.labels, request.actor})[0],
       "id");
-  if (request.mutex_key) transaction.run("task.mutex", Params{*request.mutex_key});
   return out;
 }
 

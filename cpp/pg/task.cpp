@@ -1,10 +1,15 @@
 #include "pg/task.hpp"
 
+#include <algorithm>
+#include <exception>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "pg/cursor.hpp"
+#include "pg/gate.hpp"
 #include "pg/plan.hpp"
+#include "pg/pool.hpp"
 #include "pg/row.hpp"
 
 namespace strandline::pg {
@@ -13,30 +18,10 @@ namespace {
 // After a lost lease a task rests, longer each time, so that a page that kills its worker does not kill them all at once.
 constexpr std::int64_t loss_pause = 100'000;
 
-void admit(Transaction& transaction, const pqxx::result& left) {
-  if (left.empty()) return;
-  const auto keys = texts(left[0], "admit");
-  if (!keys.empty()) transaction.run("task.admit", Params{keys});
-}
-
 std::vector<std::int64_t> ids(const pqxx::result& rows, const char* column = "id") {
   std::vector<std::int64_t> out;
   for (const auto& row : rows) out.push_back(integer(row, column));
   return out;
-}
-
-std::vector<std::int64_t> find(Transaction& transaction, const Subject& subject,
-                               const std::vector<std::string>& states) {
-  if (subject.task != 0) return {subject.task};
-  if (subject.plan != 0) return ids(transaction.run("task.of_plan", Params{subject.plan, states}));
-  return ids(transaction.run("task.of_cursor", Params{subject.cursor, states}));
-}
-
-void audit(Transaction& transaction, const char* verb, const Subject& subject, const std::string& actor,
-           const std::string& reason, const std::vector<std::int64_t>& tasks) {
-  const nlohmann::json detail{{"tasks", tasks.size()},
-                              {"first", tasks.empty() ? nlohmann::json{} : nlohmann::json{tasks.front()}}};
-  transaction.run("audit.write", Params{verb, subject.name(), actor, reason, detail.dump()});
 }
 
 // The queued descendants that `tasks` take down, found and locked until no new one appears.
@@ -57,36 +42,76 @@ std::vector<Left> leave_one_way(Transaction& transaction, const std::vector<std:
       transaction.run("task.leave", Params{tasks, exit.want, exit.reason, exit.pause, exit.failures, exit.losses});
   admit(transaction, rows);
   std::vector<Left> out;
-  for (const auto& row : rows) out.push_back({integer(row, "id"), text(row, "want")});
+  for (const auto& row : rows) out.push_back({integer(row, "id"), text(row, "want"), integer(row, "plan_id")});
   return out;
 }
 
-// A closed task may be queued again only while its whole window is still missing: otherwise somebody has loaded or taken a
-// part of it, and its rows would be there twice.
-void check_missing(Transaction& transaction, const pqxx::row& task) {
+// Whether nobody has loaded or taken any part of the task's window since it was closed.
+bool missing(Transaction& transaction, const pqxx::row& task) {
   const auto cursor = maybe_integer(task, "cursor_id");
+  if (!cursor) return true;
+  const auto lo = integer(task, "lo");
+  const auto hi = integer(task, "hi");
+  const auto parts = transaction.run("plan.missing", Params{*cursor, integer(task, "generation"), lo, hi});
+  return parts.size() == 1 && integer(parts[0], "lo") == lo && integer(parts[0], "hi") == hi;
+}
+
+}  // namespace
+
+void check_missing(Transaction& transaction, const pqxx::row& task) {
   const auto id = std::to_string(integer(task, "id"));
   if (boolean(task, "superseded")) {
     throw core::Error{
         core::ErrorCode::Conflict,
         "task " + id + " was cut anew; retry the tasks of the plan that replaced it, or ingest the window again"};
   }
-  if (!cursor) return;
-  const auto lo = integer(task, "lo");
-  const auto hi = integer(task, "hi");
-  const auto missing = transaction.run("plan.missing", Params{*cursor, integer(task, "generation"), lo, hi});
-  if (missing.size() == 1 && integer(missing[0], "lo") == lo && integer(missing[0], "hi") == hi) return;
+  if (missing(transaction, task)) return;
   throw core::Error{core::ErrorCode::Conflict, "task " + id +
                                                    ": its window is no longer missing, because other tasks have loaded "
                                                    "or hold a part of it; ingest the window again instead"};
 }
 
-}  // namespace
-
 std::string Subject::name() const {
   if (task != 0) return "task:" + std::to_string(task);
   if (plan != 0) return "plan:" + std::to_string(plan);
   return "cursor:" + std::to_string(cursor);
+}
+
+std::vector<std::int64_t> find_tasks(Transaction& transaction, const Subject& subject,
+                                     const std::vector<std::string>& states) {
+  if (subject.task != 0) return {subject.task};
+  if (subject.plan != 0) return ids(transaction.run("task.of_plan", Params{subject.plan, states}));
+  return ids(transaction.run("task.of_cursor", Params{subject.cursor, states}));
+}
+
+std::vector<std::int64_t> lock_live(Transaction& transaction, const Subject& subject) {
+  auto tasks = find_tasks(transaction, subject, {"QUEUED", "RUNNING"});
+  for (;;) {
+    if (tasks.empty()) return tasks;
+    lock_tasks(transaction, tasks);
+    if (subject.task != 0) return tasks;
+    // What the locks waited for may have cut a slice anew: its parts have higher ids.
+    const auto known = tasks.size();
+    for (const auto task : find_tasks(transaction, subject, {"QUEUED", "RUNNING"})) {
+      if (!std::binary_search(tasks.begin(), tasks.begin() + static_cast<std::ptrdiff_t>(known), task))
+        tasks.push_back(task);
+    }
+    if (tasks.size() == known) return tasks;
+    std::sort(tasks.begin(), tasks.end());
+  }
+}
+
+void audit(Transaction& transaction, const char* verb, const Subject& subject, const std::string& actor,
+           const std::string& reason, const std::vector<std::int64_t>& tasks) {
+  const nlohmann::json detail{{"tasks", tasks.size()},
+                              {"first", tasks.empty() ? nlohmann::json{} : nlohmann::json{tasks.front()}}};
+  transaction.run("audit.write", Params{verb, subject.name(), actor, reason, detail.dump()});
+}
+
+void admit(Transaction& transaction, const pqxx::result& left) {
+  if (left.empty()) return;
+  const auto keys = texts(left[0], "admit");
+  if (!keys.empty()) transaction.run("task.admit", Params{keys});
 }
 
 pqxx::result lock_tasks(Transaction& transaction, const std::vector<std::int64_t>& tasks) {
@@ -100,8 +125,10 @@ std::vector<Left> leave(Transaction& transaction, const std::vector<std::int64_t
     if (left.status == "FAILED" || left.status == "CANCELLED") fallen.push_back(left.task);
   }
   if (fallen.empty()) return out;
-  if (const auto below = doomed(transaction, fallen); !below.empty())
-    leave_one_way(transaction, below, {"FAILED", "UPSTREAM_FAILED"});
+  if (const auto below = doomed(transaction, fallen); !below.empty()) {
+    const auto also = leave_one_way(transaction, below, {"FAILED", "UPSTREAM_FAILED"});
+    out.insert(out.end(), also.begin(), also.end());
+  }
   return out;
 }
 
@@ -111,80 +138,147 @@ std::vector<Left> cancel(Session& session, const Subject& subject, const std::st
   auto out = session.transact(page_limits, [&](Transaction& transaction) {
     plans.clear();
     std::vector<Left> ended;
-    const auto tasks = find(transaction, subject, {"QUEUED", "RUNNING"});
+    const auto tasks = lock_live(transaction, subject);
     if (tasks.empty()) return ended;
     std::vector<std::int64_t> queued;
     std::vector<std::int64_t> running;
-    for (const auto& row : lock_tasks(transaction, tasks)) plans.insert(integer(row, "plan_id"));
     for (const auto& row : transaction.run("task.cancel_ask", Params{tasks})) {
       (text(row, "status_code") == "QUEUED" ? queued : running).push_back(integer(row, "id"));
     }
     if (queued.empty() && running.empty()) return ended;
     if (!queued.empty()) ended = leave(transaction, queued, {"CANCELLED", "CANCELLED"});
+    for (const auto& each : ended) plans.insert(each.plan);
     if (!running.empty()) transaction.run("run.cancel_copy", Params{running});
-    for (const auto task : running) ended.push_back({task, "RUNNING"});
+    for (const auto task : running) ended.push_back({task, "RUNNING", 0});
     audit(transaction, "cancel", subject, actor, reason, tasks);
     return ended;
   });
-  for (const auto plan : plans) close_plan(session, plan);
+  close_plans(session, plans);
   return out;
 }
+
+namespace {
+
+// What a retry has to hold before it moves anything; found out by looking, and never less than at the last look.
+struct Held {
+  std::set<std::int64_t> cursors;
+  std::set<std::int64_t> plans;
+};
+
+// Thrown when a look under the locks has found more to lock: the transaction begins again with it, in the order of the locks.
+struct More : std::exception {};
+
+bool closed(const pqxx::row& row) {
+  const auto status = text(row, "status_code");
+  return status == "FAILED" || status == "CANCELLED";
+}
+
+pqxx::result find_closed(Transaction& transaction, const std::vector<std::int64_t>& wanted, Held& held) {
+  auto rows = transaction.run("task.retry_find", Params{wanted});
+  for (const auto& row : rows) {
+    if (!closed(row) || maybe_integer(row, "gate_plan")) continue;
+    if (const auto cursor = maybe_integer(row, "cursor_id")) held.cursors.insert(*cursor);
+    held.plans.insert(integer(row, "plan_id"));
+  }
+  return rows;
+}
+
+// Takes cursors, then plans, and looks again behind each: what the locks waited for may have cut a window anew, queued its task, or
+// ended a plan together with those who wait for it.
+pqxx::result lock_closed(Transaction& transaction, const std::vector<std::int64_t>& wanted, Held& held) {
+  find_closed(transaction, wanted, held);
+  for (const auto cursor : held.cursors) transaction.run("plan.lock", Params{cursor});
+  const std::size_t cursors = held.cursors.size();
+  find_closed(transaction, wanted, held);
+  transaction.run("task.retry_plans", Params{std::vector<std::int64_t>(held.plans.begin(), held.plans.end())});
+  const std::size_t plans = held.plans.size();
+  auto rows = find_closed(transaction, wanted, held);
+  if (held.cursors.size() != cursors || held.plans.size() != plans) throw More{};
+  return rows;
+}
+
+// Those of the tasks found that can be queued again, with the gates of their plans, ascending.
+std::vector<std::int64_t> retryable(Transaction& transaction, const pqxx::result& rows, const Subject& subject,
+                                    const std::vector<std::int64_t>& wanted) {
+  std::vector<std::int64_t> tasks;
+  std::set<std::int64_t> plans;
+  std::map<std::int64_t, std::int64_t> gates;  // of plans
+  for (const auto& row : rows) {
+    if (!closed(row)) continue;
+    const auto id = integer(row, "id");
+    if (const auto plan = maybe_integer(row, "gate_plan")) {
+      gates.emplace(*plan, id);
+      continue;
+    }
+    // Of a whole plan only what can be retried is; a task asked for by name says why it cannot.
+    if (subject.task == 0 && boolean(row, "superseded")) continue;
+    const bool asked = std::find(wanted.begin(), wanted.end(), id) != wanted.end();
+    // A descendant whose window somebody has loaded meanwhile has nothing left to do.
+    if (!asked && (boolean(row, "superseded") || !missing(transaction, row))) continue;
+    if (asked) check_missing(transaction, row);
+    plans.insert(integer(row, "plan_id"));
+    tasks.push_back(id);
+  }
+  // Those who wait for a plan wait again when it is open again.
+  for (const auto& [plan, gate] : gates) {
+    if (plans.count(plan) != 0) tasks.push_back(gate);
+  }
+  std::sort(tasks.begin(), tasks.end());
+  return tasks;
+}
+
+}  // namespace
 
 std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
                                 const std::string& reason) {
-  std::set<std::int64_t> cursors;
-  std::set<std::int64_t> plans;
-  auto out = session.transact(plan_limits, [&](Transaction& transaction) {
-    cursors.clear();
-    plans.clear();
-    std::vector<std::int64_t> queued;
-    const auto wanted = find(transaction, subject, {"FAILED", "CANCELLED"});
-    if (wanted.empty()) return queued;
-    // The lock order: cursors, plans, tasks. The cursor keeps planners away while the windows are checked.
-    for (const auto& row : transaction.run("task.retry_find", Params{wanted})) {
-      if (const auto cursor = maybe_integer(row, "cursor_id")) cursors.insert(*cursor);
+  Held held;
+  const auto once = [&] {
+    return session.transact(plan_limits, [&](Transaction& transaction) {
+      std::vector<std::int64_t> queued;
+      const auto wanted = find_tasks(transaction, subject, {"FAILED", "CANCELLED"});
+      if (wanted.empty()) return queued;
+      const auto rows = lock_closed(transaction, wanted, held);
+      const auto tasks = retryable(transaction, rows, subject, wanted);
+      if (tasks.empty()) return queued;
+      lock_tasks(transaction, tasks);
+      std::vector<std::string> keys;
+      for (const auto task : tasks) {
+        const auto moved = transaction.run("task.retry", Params{task});
+        if (moved.empty()) continue;
+        if (task > 0) queued.push_back(task);
+        if (const auto key = maybe_text(moved[0], "mutex_key")) keys.push_back(*key);
+      }
+      if (!keys.empty()) transaction.run("task.admit", Params{keys});
+      audit(transaction, "retry", subject, actor, reason, queued);
+      return queued;
+    });
+  };
+  std::vector<std::int64_t> out;
+  for (bool again = true; again;) {
+    try {
+      out = once();
+      again = false;
+    } catch (const More&) {  // each time there is more to hold than before, and what can be held is finite
     }
-    for (const auto cursor : cursors) transaction.run("plan.lock", Params{cursor});
-    // Read again: what the locks waited for may have cut a window anew, or queued its task.
-    std::vector<std::int64_t> tasks;
-    for (const auto& row : transaction.run("task.retry_find", Params{wanted})) {
-      const auto status = text(row, "status_code");
-      if (status != "FAILED" && status != "CANCELLED") continue;
-      // Of a whole plan only what can be retried is; a task asked for by name says why it cannot.
-      if (subject.task == 0 && boolean(row, "superseded")) continue;
-      // A descendant that fell since, under a cursor that is not ours.
-      if (const auto cursor = maybe_integer(row, "cursor_id"); cursor && cursors.count(*cursor) == 0) continue;
-      check_missing(transaction, row);
-      plans.insert(integer(row, "plan_id"));
-      tasks.push_back(integer(row, "id"));
-    }
-    if (tasks.empty()) return queued;
-    transaction.run("task.retry_plans", Params{std::vector<std::int64_t>(plans.begin(), plans.end())});
-    lock_tasks(transaction, tasks);
-    std::vector<std::string> keys;
-    for (const auto task : tasks) {
-      const auto moved = transaction.run("task.retry", Params{task});
-      if (moved.empty()) continue;
-      queued.push_back(task);
-      if (const auto key = maybe_text(moved[0], "mutex_key")) keys.push_back(*key);
-    }
-    if (!keys.empty()) transaction.run("task.admit", Params{keys});
-    audit(transaction, "retry", subject, actor, reason, queued);
-    return queued;
-  });
+  }
   // Whoever held a cursor looks again for coverage that a fold left to it.
-  for (const auto cursor : cursors) fold(session, cursor);
+  for (const auto cursor : held.cursors) fold(session, cursor);
   // A plan that was opened for a task that somebody else has retried and finished.
-  for (const auto plan : plans) close_plan(session, plan);
+  close_plans(session, held.plans);
   return out;
 }
 
-Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {
-  std::set<std::int64_t> plans;
-  Reaped out = session.transact(page_limits, [&](Transaction& transaction) {
-    Reaped reaped;
-    plans.clear();
+namespace {
+
+// Runs whose lease has passed are over. Returns how many rows there were to look at.
+std::int64_t reap_runs(Session& session, std::int64_t most, Reaped& out, std::set<std::int64_t>& plans) {
+  Reaped reaped;
+  std::int64_t seen = 0;
+  session.transact(page_limits, [&](Transaction& transaction) {
+    reaped = Reaped{};
+    seen = 0;
     for (const auto& row : transaction.run("run.reap_lock", Params{most})) {
+      ++seen;
       const std::vector<std::int64_t> task{integer(row, "id")};
       const std::vector<std::int64_t> attempt{integer(row, "attempt_no")};
       if (transaction.run("run.reap", Params{task, attempt}).empty()) continue;
@@ -196,32 +290,58 @@ Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {
                               spent && !cancelled ? Exit{"FAILED", "LEASE_LOST", 0, 0, 1}
                                                   : Exit{"QUEUED", "LEASE_LOST", losses * loss_pause, 0, 1});
       plans.insert(integer(row, "plan_id"));
+      for (const auto& each : left) plans.insert(each.plan);
       const auto status = left.empty() ? std::string{} : left[0].status;
       (status == "CANCELLED" ? reaped.cancelled : status == "FAILED" ? reaped.failed : reaped.lost) += 1;
     }
-    return reaped;
   });
-  session.transact(page_limits, [&](Transaction& transaction) {
-    const auto late = ids(transaction.run("task.deadline_due", Params{most}));
-    if (!late.empty()) {
-      for (const auto& row : lock_tasks(transaction, late)) plans.insert(integer(row, "plan_id"));
-      out.failed += static_cast<std::int64_t>(leave(transaction, late, {"FAILED", "DEADLINE"}).size());
-    }
-  });
-  session.transact(page_limits, [&](Transaction& transaction) {
-    const auto orphans = ids(transaction.run("task.orphans", Params{most, 3 * lease}));
-    if (!orphans.empty()) {
-      for (const auto& row : lock_tasks(transaction, orphans)) plans.insert(integer(row, "plan_id"));
-      out.cancelled += static_cast<std::int64_t>(leave(transaction, orphans, {"CANCELLED", "PROVIDER_GONE"}).size());
-    }
-  });
+  out.lost += reaped.lost;
+  out.cancelled += reaped.cancelled;
+  out.failed += reaped.failed;
+  return seen;
+}
+
+// Queued tasks that `name` finds, at most `most` a time, leave in one way, until there are none.
+std::int64_t end_queued(Session& session, const char* name, const Params& params, std::int64_t most, const Exit& exit,
+                        std::set<std::int64_t>& plans) {
+  std::int64_t ended = 0;
+  for (;;) {
+    const auto found = session.transact(page_limits, [&](Transaction& transaction) {
+      const auto tasks = ids(transaction.run(name, params));
+      if (tasks.empty()) return std::int64_t{0};
+      lock_tasks(transaction, tasks);
+      for (const auto& each : leave(transaction, tasks, exit)) plans.insert(each.plan);
+      return static_cast<std::int64_t>(tasks.size());
+    });
+    ended += found;
+    if (found < most) return ended;
+  }
+}
+
+}  // namespace
+
+Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {
+  Reaped out;
+  std::set<std::int64_t> plans;
+  while (reap_runs(session, most, out, plans) >= most) {
+  }
+  out.failed += end_queued(session, "task.deadline_due", Params{most}, most, {"FAILED", "DEADLINE"}, plans);
+  out.cancelled +=
+      end_queued(session, "task.orphans", Params{most, 3 * lease}, most, {"CANCELLED", "PROVIDER_GONE"}, plans);
   session.transact(page_limits, [&](Transaction& transaction) {
     std::vector<std::string> keys;
     for (const auto& row : transaction.run("task.mutex_idle")) keys.push_back(text(row, "key"));
     if (!keys.empty()) transaction.run("task.admit", Params{keys});
   });
+  tidy_pools(session);
+  open_gates(session, std::nullopt);
+  end_stuck_gates(session);
+  session.transact(page_limits, [&](Transaction& transaction) {
+    for (const auto plan : ids(transaction.run("plan.closable", Params{most}))) plans.insert(plan);
+  });
+  plans.erase(0);  // of gates
   out.plans.assign(plans.begin(), plans.end());
-  for (const auto plan : out.plans) close_plan(session, plan);
+  close_plans(session, plans);
   return out;
 }
 

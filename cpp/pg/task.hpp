@@ -31,14 +31,33 @@ struct Exit {
 struct Left {
   std::int64_t task;
   std::string status;  // QUEUED may have become CANCELLED
+  std::int64_t plan;   // to be looked at: it may be over
 };
 
 // The one exit of tasks that the transaction has locked: leave, then admit whoever waited for their mutexes. A task that
-// fails or is cancelled takes its queued descendants with it.
+// fails or is cancelled takes its queued descendants with it; they come behind it in what is returned.
 std::vector<Left> leave(Transaction& transaction, const std::vector<std::int64_t>& tasks, const Exit& exit);
+
+// The live or closed tasks that a verb is about, in states; a task that is named is taken as it is.
+[[nodiscard]] std::vector<std::int64_t> find_tasks(Transaction& transaction, const Subject& subject,
+                                                   const std::vector<std::string>& states);
+
+// The live tasks that a verb is about, locked, with those that appeared while the locks were waited for.
+[[nodiscard]] std::vector<std::int64_t> lock_live(Transaction& transaction, const Subject& subject);
+
+// Writes down who asked for what, and why.
+void audit(Transaction& transaction, const char* verb, const Subject& subject, const std::string& actor,
+           const std::string& reason, const std::vector<std::int64_t>& tasks);
+
+// Admits waiting tasks to the mutexes that the rows of a move name in their column admit.
+void admit(Transaction& transaction, const pqxx::result& left);
 
 // Locks tasks, the children that their exit will touch, and, where the exit may take descendants down, those too.
 pqxx::result lock_tasks(Transaction& transaction, const std::vector<std::int64_t>& tasks);
+
+// A closed task may be queued again only while its whole window is still missing: otherwise its rows would be there twice. `task`
+// is a row of task.retry_find. Throws Conflict.
+void check_missing(Transaction& transaction, const pqxx::row& task);
 
 // Cancels: queued tasks end now, running ones are asked and end at their next page, renewal or reap. Idempotent.
 std::vector<Left> cancel(Session& session, const Subject& subject, const std::string& actor, const std::string& reason);
@@ -56,7 +75,8 @@ struct Reaped {
 };
 
 // Takes back what nobody works on any more: passed leases, passed deadlines of queued tasks, queued tasks of local providers
-// whose process has not been seen for three leases. Any worker calls it now and then. `lease` in microseconds.
+// whose process has not been seen for three leases; admits to free mutexes, tidies pools, opens gates and closes plans whose last
+// worker died before it could. Any worker calls it now and then. `lease` in microseconds, `most` tasks a transaction.
 Reaped reap(Session& session, std::int64_t most, std::int64_t lease);
 
 }  // namespace strandline::pg

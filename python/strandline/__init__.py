@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from strandline.asynchronous import AsyncEngine, aconnect
     from strandline.context import Context
     from strandline.coverage import Coverage
+    from strandline.dependency import After
     from strandline.drain import drain
     from strandline.engine import Engine, connect, ingest, migrate
     from strandline.errors import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "After",
     "AsyncEngine",
     "Cancelled",
     "ConfigError",
@@ -78,6 +80,7 @@ _MODULES = {
     "asynchronous": ("AsyncEngine", "aconnect"),
     "context": ("Context",),
     "coverage": ("Coverage",),
+    "dependency": ("After",),
     "drain": ("drain",),
     "engine": ("Engine", "connect", "ingest", "migrate"),
     "errors": (

@@ -12,6 +12,7 @@ from typing import Any
 
 from strandline import _core
 from strandline.errors import ConfigError
+from strandline.rate import parse as parse_rate
 from strandline.window import resolve, strategy
 
 BACKOFF = ("1 s", "5 s", "30 s", "2 min", "10 min")
@@ -52,13 +53,9 @@ DEFAULTS: dict[str, Any] = {
 }
 NAMES = frozenset(("name", *DEFAULTS))
 
-# Refused rather than ignored: a rate that nobody keeps, or a guard that nobody asks, is worse than none.
+# Refused rather than ignored: a guard that nobody asks is worse than none.
 NOT_YET = {
     "streams": "a provider has one stream; write one provider for each",
-    "ordered": "slices are not cut anew while they run, so that nothing depends on the order of pages",
-    "rate": "rates are not shared between workers; wait inside next()",
-    "rate_key": "rates are not shared between workers; wait inside next()",
-    "mutex_key": "tasks of different plans do not exclude each other",
     "burst_length": "there are no snapshot cycles",
     "burst_interval": "there are no snapshot cycles",
     "rest_length": "there are no snapshot cycles",
@@ -101,6 +98,11 @@ def check(kind: type) -> None:
     for name in ("lag", "lookback", "page_timeout"):
         microseconds(value[name], f"{where}.{name}")
     kind.backoff = _backoff(where, value["backoff"])  # type: ignore[attr-defined] # it is a Provider
+    parse_rate(value["rate"], f"{where}.rate")
+    if value["rate_key"] is not None:
+        _text(where, "rate_key", value["rate_key"])
+    kind.mutex_key = _mutex(where, value["mutex_key"])  # type: ignore[attr-defined] # it is a Provider
+    _check_ordered(where, value)
     _check_lookback(kind, where, value)
     _check_deadline(where, value["deadline"])
     _check_labels(where, value["labels"])
@@ -192,6 +194,32 @@ def _backoff(where: str, backoff: Any) -> tuple[Any, ...]:
     for number, step in enumerate(backoff):
         microseconds(step, f"{where}.backoff[{number}]")
     return tuple(backoff)
+
+
+def _mutex(where: str, mutex: Any) -> str | tuple[str, int] | None:
+    if mutex is None:
+        return None
+    pair = isinstance(mutex, (tuple, list)) and len(mutex) == 2
+    key, slots = mutex if pair else (mutex, 1)
+    if not isinstance(key, str) or not key.strip():
+        raise ConfigError(
+            f'{where}.mutex_key is {mutex!r}; give a text, such as "warehouse", or a text and how many tasks may'
+            ' have it at once: ("warehouse", 3)'
+        )
+    if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+        raise ConfigError(f"{where}.mutex_key has {slots!r} slots; give a whole number from 1 on")
+    return (key, slots) if pair else key
+
+
+def _check_ordered(where: str, value: Mapping[str, Any]) -> None:
+    ordered = value["ordered"]
+    if not isinstance(ordered, bool):
+        raise ConfigError(f"{where}.ordered is {ordered!r}; give True or False")
+    if ordered and value["cursor_type"] not in ("time", "id"):
+        raise ConfigError(
+            f"{where}.ordered says that pages come in the order of the window, and a provider of"
+            f" {value['cursor_type']}s has none; remove it"
+        )
 
 
 def _check_lookback(kind: type, where: str, value: Mapping[str, Any]) -> None:

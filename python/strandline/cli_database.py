@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from .errors import ConfigError
+
 if TYPE_CHECKING:
     from .engine import Engine
 
@@ -25,3 +27,12 @@ def connect(arguments: argparse.Namespace) -> Engine:
 def subject(text: str | None) -> str | int | None:
     """OF as the engine takes it: a number is a plan, anything else a name or task:NUMBER."""
     return int(text) if text is not None and text.isdigit() else text
+
+
+def task_named(text: str) -> str:
+    """TASK as the engine takes it: a number is a task here."""
+    if text.isdigit():
+        return f"task:{text}"
+    if not text.startswith("task:"):
+        raise ConfigError(f"TASK is {text!r}; give its number, or task:NUMBER; `strandline status PLAN` lists them")
+    return text

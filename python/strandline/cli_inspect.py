@@ -5,30 +5,33 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .cli_console import Console, Exit
-from .cli_database import connect, subject
+from .cli_database import connect, subject, task_named
 from .cli_source import value_of
 from .picture import picture
-from .render import Column, days, duration, fields, moment, number, plural, span, table
+from .render import Column, days, duration, fields, moment, number, plural, span, table, wrap
 from .report import plain
 
 if TYPE_CHECKING:
     from .coverage import Coverage, CoverageRow
     from .status import PlanStatus, Status, TaskStatus, WorkerStatus
     from .trace import Trace
+    from .why import Blocker
 
 _LISTED = 20
 
 
 def status(arguments: argparse.Namespace, console: Console) -> Exit:
     """Plans; of one plan or state also its tasks; who works."""
+    of = subject(arguments.of) if arguments.why is None else task_named(arguments.why)
     with connect(arguments) as engine:
-        found = engine.status(subject(arguments.of), state=arguments.state, limit=arguments.limit)
+        found = engine.status(of, state=arguments.state, limit=arguments.limit)
         lease = engine.settings.lease / 1_000_000
-    console.result(found.to_dict(), _status_text(found, lease, console))
+    text = _status_text(found, lease, console) if arguments.why is None else _why_text(found.tasks[0], console)
+    console.result(found.to_dict(), text)
     return Exit.DONE
 
 
@@ -91,10 +94,46 @@ def _tasks_text(tasks: list[TaskStatus], console: Console) -> str:
     rows = [(str(task.task), days(task.window), task.status, task.attempt, task.pages, task.why) for task in tasks]
     text = table(columns, rows, console.style)
     for task in tasks:
-        if task.error and task.status in ("FAILED", "QUEUED"):
-            told = [(task.kind or "error", task.error), ("at", task.where)]
+        told = _end_of(task, always=len(tasks) == 1)
+        if told:
             text += f"\n\n{console.style.paint(f'task {task.task}', 'bold')}\n" + fields(told, console.style, indent=2)
     return text
+
+
+def _why_text(task: TaskStatus, console: Console) -> str:
+    """One task, what keeps it, each with what lies behind that indented below, and how its last run ended."""
+    told: list[tuple[str, Any]] = [
+        ("plan", f"{task.plan}, {task.source}"),
+        ("window", span(task.window)),
+        ("pool", f"{task.pool}, priority {task.priority}"),
+        ("so far", f"attempt {task.attempt}, {plural(task.pages, 'page')} committed"),
+    ]
+    lines = [f"task {task.task}  {console.style.state(task.status)}", fields(told, console.style, indent=2)]
+    lines += ["", console.style.paint("why", "bold")]
+    lines += _tree(task.blockers, console.style.width, 2) or [f"  {task.why}"]
+    if end := _end_of(task, always=True):
+        lines += ["", console.style.paint("its last run", "bold"), fields(end, console.style, indent=2)]
+    return "\n".join(lines)
+
+
+def _tree(found: Sequence[Blocker], width: int, indent: int) -> list[str]:
+    lines = []
+    for each in found:
+        first, *rest = wrap(each.message, width - indent - 2)
+        lines += [" " * indent + first, *(" " * (indent + 2) + piece for piece in rest)]
+        lines += _tree(each.because, width, min(indent + 2, 20))
+    return lines
+
+
+def _end_of(task: TaskStatus, *, always: bool) -> list[tuple[str, Any]]:
+    """How the last run of a task ended, by whom and why. A success is told of only where it was asked for."""
+    end = task.ended
+    if end is None or (end.status == "SUCCEEDED" and not always):
+        return [(task.kind or "error", task.error), ("at", task.where)] if task.error and end is None else []
+    told: list[tuple[str, Any]] = [("ended", f"{end.status} ({end.reason}), attempt {end.attempt}, by {end.by}")]
+    for cause in end.causes:
+        told += [(cause.origin, f"{cause.kind}: {cause.message}" if cause.kind else cause.message), ("at", cause.where)]
+    return told
 
 
 def _workers_text(workers: list[WorkerStatus], now: dt.datetime, lease: float, console: Console) -> str:

@@ -23,6 +23,7 @@ The database is named by STRANDLINE_DSN, or --dsn-ref env:NAME, file:PATH,
 embedded or embedded:DIR."""
 
 _OF = "a provider's name, name>table, a plan's number, or task:NUMBER"
+_TASK = "a task's number, or task:NUMBER"
 _REF = "package.module:Class of a provider; the current directory is searched too"
 
 
@@ -136,6 +137,15 @@ def _request(to: argparse.ArgumentParser) -> None:
     group.add_argument("--order", choices=("oldest", "newest"), default="oldest", help="which slices first (oldest)")
     group.add_argument("--operation", metavar="O", default="HARVEST", help="HARVEST, BACKFILL, ... (HARVEST)")
     group.add_argument("--priority", metavar="N", type=int, default=5, help="1 first .. 9 last (5)")
+    group.add_argument("--delay", metavar="D", help='not before this time from now, such as "10 min"')
+    group.add_argument("--deadline", metavar="D", help="what nobody has begun by then fails, such as '2 hours'")
+    group.add_argument(
+        "--depends-on",
+        metavar="OF",
+        action="append",
+        default=[],
+        help="wait for a plan, a task, or a source to be covered up to the end of the window (repeatable)",
+    )
     group.add_argument("--trigger", metavar="ID", help="text or JSON; the same one finds its first plan again")
 
 
@@ -191,8 +201,15 @@ def _ingest_verbs(verbs: _Verbs) -> None:
 
 
 def _inspect_verbs(verbs: _Verbs) -> None:
-    status = verbs.add("status", "cli_inspect:status", "list plans, or what is going on in one of them")
-    status.add_argument("of", metavar="OF", nargs="?", help=_OF)
+    status = verbs.add(
+        "status",
+        "cli_inspect:status",
+        "list plans, or what is going on in one of them",
+        examples="  strandline status 7\n  strandline status --why 17       what task 17 waits for, down to the root",
+    )
+    which = status.add_mutually_exclusive_group()
+    which.add_argument("of", metavar="OF", nargs="?", help=_OF)
+    which.add_argument("--why", metavar="TASK", help="one task: all that it waits for, or why and by whom it ended")
     status.add_argument("--state", metavar="S", type=str.upper, help="only ACTIVE, FAILED, QUEUED, RUNNING, ...")
     status.add_argument("--limit", metavar="N", type=_positive, default=50, help="at most so many lines (50)")
     coverage = verbs.add(
@@ -233,11 +250,76 @@ def _act_verbs(verbs: _Verbs) -> None:
     for name, help in (
         ("cancel", "end the tasks of a plan or a source; what is committed stays"),
         ("retry", "queue failed and cancelled tasks again; they go on after their last page"),
+        ("pause", "hold tasks until they are resumed; running ones stop after the page in hand"),
+        ("resume", "let paused tasks go on after their last page"),
+        ("trigger", "make waiting tasks due now: end a delay or a back-off"),
     ):
         verb = verbs.add(name, f"cli_act:{name}", help)
         verb.add_argument("of", metavar="OF", help=_OF)
-        verb.add_argument("--reason", metavar="R", default="", help="why; kept in the audit trail")
-        verb.add_argument("--yes", action="store_true", help="do not ask")
+        _reason(verb)
+        asks = "do not ask" if name == "cancel" else "accepted for scripts: nothing is asked"
+        verb.add_argument("--yes", action="store_true", help=asks)
+    priority = verbs.add("priority", "cli_act:priority", "change who is first among waiting tasks")
+    priority.add_argument("of", metavar="OF", help=_OF)
+    priority.add_argument("n", metavar="N", type=int, help="1 first .. 9 last")
+    _reason(priority)
+    split = verbs.add(
+        "split",
+        "cli_act:split",
+        "cut the rest of a task's slice anew",
+        more="What is committed stays; the rest becomes tasks of their own.",
+        examples="  strandline split 17 '1 day'\n  strandline split 17 5000",
+    )
+    split.add_argument("task", metavar="TASK", help=_TASK)
+    split.add_argument("slice", metavar="SLICE", help='"1 day", a number of ids, or JSON')
+    _reason(split)
+    skip = verbs.add(
+        "skip",
+        "cli_act:skip",
+        "pass over the page at which a task failed",
+        more="Its rows are never stored; the ledger keeps that it was skipped, by whom and why.",
+    )
+    skip.add_argument("task", metavar="TASK", help=_TASK)
+    _reason(skip)
+    skip.add_argument("--yes", action="store_true", help="do not ask")
+    worker = verbs.add(
+        "worker",
+        "cli_act:worker",
+        "put a worker under quarantine, release it, or end it",
+        examples="  strandline worker quarantine db7:4711 --reason 'bad disk'\n"
+        "  strandline worker release db7:4711\n"
+        "  strandline worker stop db7",
+    )
+    worker.add_argument(
+        "action",
+        metavar="ACTION",
+        choices=("quarantine", "release", "stop"),
+        help="quarantine: it claims nothing until release; stop: it ends after the page in hand",
+    )
+    worker.add_argument("name", metavar="NAME", help="host:pid:n, host:pid (a process) or host (a machine)")
+    _reason(worker)
+    pool = verbs.add(
+        "pool",
+        "cli_act:pool",
+        "limit how many tasks of a pool run at once, over all workers",
+        examples="  strandline pool warehouse --limit 3\n  strandline pool warehouse --limit none",
+    )
+    pool.add_argument("name", metavar="NAME", help="the pool")
+    pool.add_argument("--limit", metavar="N", type=_limit, required=True, help="a number, 0 for none of them, or none")
+    _reason(pool)
+
+
+def _reason(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--reason", metavar="R", default="", help="why; kept in the audit trail")
+
+
+def _limit(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative; 0 lets nothing run, none is no limit")
+    return value
 
 
 def _admin_verbs(verbs: _Verbs) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import reference
+from .cli_database import subject
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def request(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {
         "into": arguments.into,
         "window": arguments.window,
-        "slice": _slice(arguments.slice),
+        "slice": slice_of(arguments.slice, "--slice"),
         "params": pairs(arguments.param, "--param") or None,
         "expr": _document(arguments.expr, "--expr") if arguments.expr else None,
         "mode": arguments.mode,
@@ -58,16 +59,20 @@ def request(arguments: argparse.Namespace) -> dict[str, Any]:
         "order": arguments.order,
         "operation": arguments.operation,
         "priority": arguments.priority,
+        "delay": arguments.delay,
+        "deadline": arguments.deadline,
+        "depends_on": [subject(each) for each in arguments.depends_on] or None,
         "trigger": _trigger(arguments.trigger),
     }
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _slice(text: str | None) -> Any:
+def slice_of(text: str | None, option: str) -> Any:
+    """A slice as the engine takes it: a number of ids, JSON, or the text, a duration."""
     if text is None:
         return None
     if text.lstrip().startswith("{"):
-        return _document(text, "--slice")
+        return _document(text, option)
     return int(text) if text.strip().isdigit() else text
 
 

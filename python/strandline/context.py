@@ -17,6 +17,10 @@ def _no_one_asks() -> None:
     """Outside a run nobody waits for a page, and nobody can cancel it."""
 
 
+def _no_one_shares(cost: int, key: str | None) -> None:
+    """Outside a run there is no ledger in which workers could share a rate."""
+
+
 @dataclass(slots=True)
 class Context:
     """The first argument of `next`, `pages` and `around`.
@@ -41,7 +45,16 @@ class Context:
     task_id: int | None = None
     run_id: int | None = None
     on_alive: Callable[[], None] = field(default=_no_one_asks, repr=False, compare=False)
+    on_rate_limit: Callable[[int, str | None], None] = field(default=_no_one_shares, repr=False, compare=False)
 
     def alive(self) -> None:
         """Says that a slow page is still being made: page_timeout counts from now. Raises Cancelled if the task is."""
         self.on_alive()
+
+    def rate_limit(self, cost: int = 1, key: str | None = None) -> None:
+        """Waits until `cost` more calls may be made at the provider's rate, or at that of another `key`.
+
+        For pages that need several calls; one call per page is counted already. page_timeout does not count the wait.
+        Where it would be longer than half a minute the run is given back instead. In `read` it returns at once.
+        """
+        self.on_rate_limit(cost, key)

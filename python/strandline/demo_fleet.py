@@ -95,8 +95,13 @@ class Fleet:
         return False
 
     def wait(self, plans: list[int]) -> None:
-        """Until no task of these plans is queued or running, with progress."""
-        self._until(lambda: self._look(plans)["pending"] == 0, plans, show=True)
+        """Until no task of these plans is queued or running, and what they brought is folded, with progress."""
+
+        def over() -> bool:
+            # A worker folds when nothing is left to claim: a moment after the last task has ended.
+            return self._look(plans)["pending"] == 0 and not self._ledger.fetch("cursor.unfolded")
+
+        self._until(over, plans, show=True)
 
     def attempts(self, task: int) -> list[dict[str, Any]]:
         """The runs of a task, each with the first and last page that it committed."""

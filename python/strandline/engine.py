@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,18 +18,21 @@ from strandline.errors import ConfigError
 from strandline.ingestion import Ingestion
 from strandline.report import Plan, Report
 from strandline.reporting import plan_report, watermark_of
-from strandline.request import Ask, actor
+from strandline.request import Ask, actor, check_priority
 from strandline.status import Status
 from strandline.status import read as read_status
-from strandline.subject import Subject, subject_of
+from strandline.subject import Subject, key_of, subject_of, task_of
 from strandline.table import Result
 from strandline.target import table_of
+from strandline.window import strategy
 
 if TYPE_CHECKING:
     from strandline.settings import Settings
     from strandline.target import Into
 
 Of = Plan | int | str | None
+
+_WORKER = "host, host:pid or host:pid:n, as `strandline status` lists them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class Engine:
         errors: str = "raise",
         progress: Any = None,
     ) -> Report:
-        """Claims and works the tasks of a plan, or of a pool, until nothing is left or the budget is used.
+        """Works the tasks of a plan, and of those that it waits for, or of a pool, until none or no budget is left.
 
         With `forever` it waits for more when nothing is left. A pool's report counts what this call worked.
         """
@@ -257,15 +261,94 @@ class Engine:
 
     def cancel(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
         """Ends queued tasks now and asks running ones to end at their next page. Returns [{task, status}]."""
-        done = self._ledger.cancel(self._acted_on(of), actor(), reason)
-        return [{"task": row["task_id"], "status": row["status"]} for row in done]
+        return _moved(self._ledger.cancel(key_of(self._ledger, of), actor(), reason))
 
     def retry(self, of: Of, *, reason: str = "") -> list[int]:
         """Queues failed and cancelled tasks again, committed pages kept. Returns their ids.
 
         Raises Conflict for a task whose window was loaded by others since.
         """
-        return self._ledger.retry(self._acted_on(of), actor(), reason)
+        return self._ledger.retry(key_of(self._ledger, of), actor(), reason)
+
+    def pause(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
+        """Holds queued tasks now and running ones at their next page, until they are resumed. Returns [{task, status}].
+
+        Of a provider it also holds what is planned for it later.
+        """
+        return _moved(self._ledger.pause(key_of(self._ledger, of), actor(), reason))
+
+    def resume(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
+        """Lets paused tasks go on behind their last committed page. Returns [{task, status}]."""
+        return _moved(self._ledger.resume(key_of(self._ledger, of), actor(), reason))
+
+    def trigger(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
+        """Makes queued tasks due now: ends a delay, a back-off, a wait for a rate. Returns [{task, status}].
+
+        What a task waits for otherwise (a dependency, a mutex, a pool's limit, a pause) it goes on waiting for.
+        """
+        return _moved(self._ledger.trigger(key_of(self._ledger, of), actor(), reason))
+
+    def priority(self, of: Of, n: int, *, reason: str = "") -> list[dict[str, Any]]:
+        """Sets the priority of tasks that are not over, 1 first to 9 last. Returns [{task, status}].
+
+        A running task keeps running; the new priority counts when it is queued again.
+        """
+        check_priority(n)
+        return _moved(self._ledger.set_priority(key_of(self._ledger, of), n, actor(), reason))
+
+    def split(self, task: int | str, slice: Any, *, reason: str = "") -> dict[str, Any]:
+        """Cuts the rest of a task's slice anew: `slice` is a duration, a number of ids, or a TIME, DATE or ID strategy.
+
+        What is committed stays and counts as covered. A running task ends; an ordered provider's goes on behind its
+        last page (`Page(upto=)`), of any other only a task without committed pages can be split. Returns {slices,
+        covered: a (from, to) of bounds or None, tasks: the new ids}, no slices where it was split before. Raises
+        Conflict with the reason where it cannot be done.
+        """
+        identity = task_of(self._ledger, task)
+        spec = strategy(slice)
+        row = self._ledger.fetch("status.tasks", identity, None, None, 1)[0]
+        if row["cursor_type_code"] not in ("TIME", "ID"):
+            raise ConfigError(f"task {identity} has no window that could be cut: it loads a value or follows tokens")
+        _core.check_strategy(spec, row["cursor_type_code"].lower())
+        if json.loads(spec)["strategy"] not in ("TIME", "DATE", "ID"):
+            raise ConfigError(f"split takes a duration or a number of ids, and no {json.loads(spec)['strategy']}")
+        if row["reason"] == "SPLIT":
+            return {"slices": 0, "covered": None, "tasks": []}
+        return self._ledger.split(identity, spec, actor(), reason)
+
+    def skip(self, task: int | str, *, reason: str = "") -> dict[str, Any]:
+        """Passes over the page at which a task failed: its rows are never stored, which the ledger keeps as SKIPPED.
+
+        The task goes on behind that page. Returns {batch_no, status: QUEUED, or SUCCEEDED after a last page, changed:
+        False where that page was passed over before}. Raises Conflict with the reason where it cannot be done.
+        """
+        identity = task_of(self._ledger, task)
+        error = self._ledger.fetch("status.tasks", identity, None, None, 1)[0]["last_error"] or {}
+        # A page that was passed over is no longer the task's last error; asked again, the ledger tells of it.
+        return {**self._ledger.skip(identity, actor(), reason), "changed": error.get("page") is not None}
+
+    def quarantine(self, worker: str, *, release: bool = False, reason: str = "") -> bool:
+        """A worker gives its tasks back at their next page and claims nothing until it is released. False: it was so.
+
+        `worker` is host:pid:n, host:pid for a process, or host for a machine, whose later processes count too.
+        """
+        status = "ACTIVE" if release else "QUARANTINED"
+        return self._ledger.set_worker(_text("worker", worker, _WORKER), status, actor(), reason)
+
+    def stop(self, worker: str, *, reason: str = "") -> bool:
+        """A worker ends after the page in hand and gives its tasks back. False: it was asked to already.
+
+        `worker` as in quarantine.
+        """
+        return self._ledger.set_worker(_text("worker", worker, _WORKER), "DRAINING", actor(), reason)
+
+    def pool(self, name: str, limit: int | None, *, reason: str = "") -> bool:
+        """At most `limit` tasks of a pool run at once, over all workers; None: any number, 0: none. False: it was so.
+
+        What runs above a lowered limit runs to its end.
+        """
+        _check_limit(limit)
+        return self._ledger.set_pool(_text("pool", name, "a text"), limit, actor(), reason)
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -274,17 +357,6 @@ class Engine:
             raise ConfigError("of is missing: name a plan, a provider, or 'name>table'")
         found = subject_of(self._ledger, of, cursor=True)
         return self._ledger.fetch("status.cursor", found.cursor)[0]
-
-    def _acted_on(self, of: Of) -> dict[str, int]:
-        if of is None:
-            raise ConfigError("of is missing: name a plan, 'task:ID', a provider, or 'name>table'")
-        found = subject_of(self._ledger, of, cursor=not isinstance(of, (Plan, int)) and not str(of).startswith("task:"))
-        if found.task is not None:
-            return {"task": found.task}
-        if found.plan is not None:
-            return {"plan": found.plan}
-        assert found.cursor is not None
-        return {"cursor": found.cursor}
 
     def _moment(self, since: datetime | str | None) -> datetime | None:
         if since is None or isinstance(since, datetime):
@@ -297,6 +369,21 @@ class Engine:
         moment = Window.from_bounds(bound, bound).start
         assert isinstance(moment, datetime)
         return moment
+
+
+def _moved(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"task": row["task_id"], "status": row["status"]} for row in rows]
+
+
+def _text(what: str, name: Any, wanted: str) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(f"{what} {name!r} is no name; give {wanted}")
+    return name
+
+
+def _check_limit(limit: Any) -> None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise ConfigError(f"limit is {limit!r}; give a number of tasks from 0 on, or None for no limit")
 
 
 def _check_errors(errors: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from strandline import _core, presence, request
+from strandline.dependency import dependencies
 from strandline.errors import ConfigError, Conflict, Error
 from strandline.job import Jobs
 from strandline.progress import display
@@ -72,6 +73,7 @@ class Ingestion:
         if local and not dry_run:
             self._leave = self._leave or presence.announce(self._ledger, self._dsn, self._schema)
         wanted["dry_run"] = dry_run
+        wanted["depends_on"] = dependencies(self._ledger, ask.depends_on)
         if not dry_run:
             # What a process that is gone had to itself would otherwise count as being in its hands.
             self._ledger.reap(lease=self._settings.lease)
@@ -170,7 +172,7 @@ class Ingestion:
         crew = Crew(self._dsn, self._schema, self._settings, jobs, scope, budget)
 
         def now() -> Report:
-            return plan_report(self._ledger, plan, scope, time.monotonic() - began)
+            return plan_report(self._ledger, plan, scope, time.monotonic() - began, jobs.throttled)
 
         try:
             if scope.live(self._ledger)["live"]:
@@ -223,11 +225,13 @@ class Ingestion:
         assert plan.id is not None
         mine = [plan.id]
         others: list[int] = []
-        for other in plan.in_flight_plans:
+        # What it waits for is worked too: otherwise a call that nobody else helps would wait for ever.
+        upstream = [row["plan"] for row in self._ledger.fetch("status.upstream", plan.id)]
+        for other in dict.fromkeys((*plan.in_flight_plans, *upstream)):
             (mine if self._workable(other) else others).append(other)
         if others:
             log.warning(
-                "%s of the same window can be worked by another process only; this call waits until that ends",
+                "%s can be worked by another process only; this call waits until that ends",
                 " and ".join(f"plan {other}" for other in others),
             )
         window = None

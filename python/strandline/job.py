@@ -7,25 +7,26 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from strandline import presence
 from strandline.attributes import BACKOFF, microseconds
-from strandline.errors import Cancelled, ConfigError
+from strandline.errors import ConfigError, DataError
+from strandline.rate import Rate
+from strandline.rate import parse as parse_rate
 from strandline.reference import LOCAL, load
 from strandline.rows import RowEncoder
 from strandline.source import only_there
 from strandline.target import Target
 from strandline.values import Stream, Value
-from strandline.window import Window
+from strandline.window import Window, resolve
 
 if TYPE_CHECKING:
     from strandline._core import Ledger, Run
     from strandline.context import Context
     from strandline.page import Page
-    from strandline.presence import Watch
     from strandline.provider import Provider
     from strandline.schema import Schema
     from strandline.settings import Settings
@@ -36,7 +37,11 @@ _VALUE_PAGE_TIMEOUT = 900.0
 
 @dataclass(slots=True)
 class Job:
-    """A plan as its workers see it. `backoff` is in microseconds, `page_timeout` in seconds."""
+    """A plan as its workers see it. `backoff` is in microseconds, `page_timeout` in seconds.
+
+    rate_key: the key that its pages count under; None for values. rate: its own rate, if it has one. shared: whether it
+    keeps to a rate at all, its own or that of others under its key.
+    """
 
     plan: int
     name: str
@@ -51,6 +56,10 @@ class Job:
     max_attempts: int = 5
     page_timeout: float = _VALUE_PAGE_TIMEOUT
     backoff: list[int] = field(default_factory=list)
+    rate_key: str | None = None
+    rate: Rate | None = None
+    shared: bool = False
+    ordered: bool = False
 
     def encoder(self, ledger: Ledger) -> RowEncoder:
         """An encoder that knows the declared columns and those that the target has."""
@@ -77,8 +86,10 @@ class Job:
         assert not isinstance(self.source, (Value, Stream))
         return walk(self.source, context, token)
 
-    def context(self, run: Run, watch: Watch) -> Context | None:
-        """What a provider's methods are given for a run; None for values."""
+    def context(
+        self, run: Run, *, alive: Callable[[], None], rate_limit: Callable[[int, str | None], None]
+    ) -> Context | None:
+        """What a provider's methods are given for a run, and what they may call; None for values."""
         if isinstance(self.source, (Value, Stream)):
             return None
         from strandline.context import Context
@@ -86,12 +97,6 @@ class Job:
         window = None
         if self.cursor_type in ("time", "id") and run.lo is not None and run.hi is not None:
             window = Window.from_bounds(run.lo, run.hi, self.cursor_type, self.time_zone)
-
-        def alive() -> None:
-            watch.begin(run, self.page_timeout)
-            if watch.state(run) == "cancelled":
-                raise Cancelled(f"task {run.task_id} was cancelled; its committed pages stay")
-
         return Context(
             window=window,
             params=self.source.checked_params(json.loads(run.params) if run.params else None),
@@ -105,7 +110,42 @@ class Job:
             task_id=run.task_id,
             run_id=run.run_id,
             on_alive=alive,
+            on_rate_limit=rate_limit,
         )
+
+    def bound(self, upto: Any, number: int, lowest: int, run: Run) -> int | None:
+        """Page(upto=) as the cursor's bound: microseconds since 1970-01-01T00:00Z, or an id; None for None.
+
+        `lowest` is what the pages before have reached. Raises ConfigError where the provider is not ordered, DataError
+        for a bound that goes back, leaves the window, or is none.
+        """
+        if upto is None:
+            return None
+        if not self.ordered:
+            raise ConfigError(
+                f"{self.name}: page {number} says upto={upto!r}, and the provider is not ordered; set ordered = True,"
+                " if its pages come in the order of the window, or leave upto out"
+            )
+        assert run.lo is not None
+        assert run.hi is not None
+        context = {"page": number}
+        try:
+            bound, _ = resolve((upto, None), cursor_type=self.cursor_type, time_zone=self.time_zone, now=0)
+        except ConfigError as error:
+            raise DataError(f"{self.name}: page {number}: upto: {error}", context) from error
+        assert bound is not None
+        if not run.lo <= bound <= run.hi:
+            window = Window.from_bounds(run.lo, run.hi, self.cursor_type, self.time_zone)
+            raise DataError(
+                f"{self.name}: page {number} says upto={upto!r}, which lies outside of its window {window}", context
+            )
+        if bound < lowest:
+            raise DataError(
+                f"{self.name}: page {number} says upto={upto!r}, which lies before what an earlier page has reached;"
+                " the pages of an ordered provider come in the order of the window",
+                context,
+            )
+        return bound
 
 
 class Jobs:
@@ -119,6 +159,8 @@ class Jobs:
         self._jobs: dict[int, Job] = {}
         self.outcomes: Counter[str] = Counter()
         self.stored: Counter[str] = Counter()
+        self.throttled = 0.0
+        """Seconds for which the runs waited for rate limits, added up over the threads."""
 
     def get(self, ledger: Ledger, plan: int) -> Job:
         """The job of a plan. Raises ConfigError where its provider cannot be had in this process."""
@@ -127,11 +169,12 @@ class Jobs:
                 self._jobs[plan] = self._load(ledger, plan)
             return self._jobs[plan]
 
-    def ended(self, status: str, stored: Mapping[str, int]) -> None:
-        """Counts a run that left its task in this status, and what it stored."""
+    def ended(self, status: str, stored: Mapping[str, int], throttled: float = 0.0) -> None:
+        """Counts a run that left its task in this status, what it stored, and the seconds that it waited for a rate."""
         with self._lock:
             self.outcomes[status] += 1
             self.stored.update(stored)
+            self.throttled += throttled
 
     def _load(self, ledger: Ledger, plan: int) -> Job:
         row = ledger.fetch("plan.context", plan)[0]
@@ -165,5 +208,9 @@ class Jobs:
             backoff = source.backoff
             job.max_attempts = source.max_attempts
             job.page_timeout = microseconds(source.page_timeout, f"{source.name}.page_timeout") / 1_000_000
+            job.rate = parse_rate(source.rate, f"{source.name}.rate")
+            job.rate_key = source.rate_key or source.name
+            job.shared = job.rate is not None or source.rate_key is not None
+            job.ordered = source.ordered
         job.backoff = [microseconds(step, f"{job.name}.backoff") for step in backoff]
         return job

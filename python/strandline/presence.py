@@ -33,6 +33,11 @@ _announced: Counter[tuple[str, str]] = Counter()
 _natives: weakref.WeakSet[Any] = weakref.WeakSet()
 _numbers = itertools.count(1)
 
+_BEAT_EVERY = 5.0
+"""Seconds at most between two signs of life, and until a worker hears what is wished of it."""
+_LOOK_EVERY = 0.25
+"""Seconds between two looks for pages that do not come."""
+
 
 def version() -> str:
     """The version of the installed package, as workers tell it to the ledger."""
@@ -129,63 +134,70 @@ def open_ledger(dsn: str, schema: str) -> Ledger:
 
 
 class Watch:
-    """The pages that are being fetched, so that a hung one stops being renewed after its provider's page_timeout."""
+    """The leases that are renewed, and the pages that are being fetched: one that takes too long is given up."""
 
     def __init__(self, renewer: Renewer) -> None:
         self._renewer = renewer
         self._lock = threading.Lock()
-        self._until: dict[int, tuple[Run, float]] = {}
+        self._fetches: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._given_up: set[int] = set()
 
     def state(self, run: Run) -> str:
-        """held, cancelled or lost, as of the last renewal."""
+        """held, cancelled, lost, paused, quarantined or draining, as of the last renewal."""
         return self._renewer.state(run)
 
-    @contextmanager
-    def holding(self, run: Run) -> Iterator[None]:
-        """Renews the lease of `run` inside the block."""
+    def hold(self, run: Run) -> None:
+        """Renews the lease of `run` from now on."""
         self._renewer.add(run)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._until.pop(run.run_id, None)
-            self._renewer.remove(run)
 
-    def begin(self, run: Run, timeout: float) -> None:
-        """A page of `run` is being fetched, and must be there in `timeout` seconds from now."""
+    def let_go(self, run: Run) -> None:
+        """Renews the lease of `run` no longer."""
         with self._lock:
-            self._until[run.run_id] = (run, time.monotonic() + timeout)
+            self._fetches.pop(run.run_id, None)
+        self._renewer.remove(run)
 
-    def end(self, run: Run) -> None:
-        """The page is there."""
-        with self._lock:
-            self._until.pop(run.run_id, None)
+    def begin(self, run: Run, timeout: float, hung: Callable[[], None]) -> bool:
+        """A page of `run` is being fetched, and must be there in `timeout` seconds from now; else `hung` is called.
 
-    def drop_hung(self, now: float) -> None:
-        """Stops renewing the runs whose page is overdue; their leases pass and other workers take over."""
+        False: the run has been given up already.
+        """
         with self._lock:
-            hung = [run for run, until in self._until.values() if until < now]
-            for run in hung:
-                del self._until[run.run_id]
-        for run in hung:
-            log.warning(
-                "task %s: a page took longer than page_timeout; its lease is no longer renewed (STALLED)", run.task_id
-            )
-            self._renewer.remove(run)
+            if run.run_id in self._given_up:
+                return False
+            self._fetches[run.run_id] = (time.monotonic() + timeout, hung)
+            return True
+
+    def end(self, run: Run) -> bool:
+        """The page is there. False: too late, the run has been given up and belongs to another thread."""
+        with self._lock:
+            self._fetches.pop(run.run_id, None)
+            return run.run_id not in self._given_up
+
+    def give_up_hung(self, now: float) -> None:
+        """Gives up the runs whose page is overdue at `now` (time.monotonic)."""
+        with self._lock:
+            hung = [(run, call) for run, (until, call) in self._fetches.items() if until < now]
+            for run, _ in hung:
+                del self._fetches[run]
+                self._given_up.add(run)
+        for _, call in hung:
+            call()
 
 
 class Pulse:
-    """A thread that says three times a lease that the workers of this process live, and looks for hung pages.
+    """A thread that says several times a lease that the workers of this process live, and looks for hung pages.
 
-    It has a connection of its own: a long question on the caller's must not make a living worker look dead.
+    It has a connection of its own: a long question on the caller's must not make a living worker look dead. `wishes` is
+    what operators want of each worker: ACTIVE, QUARANTINED or DRAINING.
     """
 
     def __init__(self, ledger: Ledger, names: list[str], watch: Watch, lease: int) -> None:
         self._ledger = ledger
         self._names = names
         self._watch = watch
-        self._interval = max(0.05, lease / 3_000_000)
+        self._interval = max(0.05, min(_BEAT_EVERY, lease / 3_000_000))
         self._stop = threading.Event()
+        self.wishes = dict.fromkeys(names, "ACTIVE")
         self._thread = threading.Thread(target=self._run, name="strandline pulse", daemon=True)
         self._thread.start()
 
@@ -201,11 +213,16 @@ class Pulse:
         self._ledger.close()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval):
-            self._watch.drop_hung(time.monotonic())
+        due = time.monotonic() + self._interval
+        while not self._stop.wait(min(self._interval, _LOOK_EVERY)):
+            now = time.monotonic()
+            self._watch.give_up_hung(now)
+            if now < due:
+                continue
+            due = now + self._interval
             for name in self._names:
                 try:
-                    self._ledger.heartbeat(name)
+                    self.wishes[name] = self._ledger.heartbeat(name)
                 except Error as error:
                     log.warning("no heartbeat for %s: %s", name, error)
 

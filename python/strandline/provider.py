@@ -48,8 +48,11 @@ class Provider:
     contract: "evolve" or "freeze" for columns that are not declared. origin: where the first window starts. time_zone:
     of dates, texts and calendar slices. slice: "1 week", a timedelta, a number of ids, or a strategy as a mapping; None
     is one slice. lag: how far behind now an open window ends. lookback: how far before the watermark a window without a
-    start begins. pool: who works the tasks. page_timeout: how long one page may take. max_attempts: failures since the
-    last progress before a slice is given up. max_losses: lost leases since the last progress before it is given up.
+    start begins. ordered: pages come in the order of the window, and Page(upto=) says how far; such a slice can be
+    split while it is read. rate: pages per time over all workers, "10/s", "600/min" or "1000/h". rate_key: who shares
+    it, the name where none is given. pool: who works the tasks. page_timeout: how long one page may take.
+    max_attempts: failures since the last progress before a slice is given up. max_losses: lost leases since the last
+    progress before it is given up. mutex_key: tasks of one key do not run at once; ("key", 3) lets three.
     deadline: when it is no longer wanted. backoff: pauses after failures, the last one repeats. labels: recorded with
     every plan. Params: a class that params are checked with.
     """
@@ -75,7 +78,7 @@ class Provider:
     page_timeout: ClassVar[Any] = attributes.DEFAULTS["page_timeout"]
     max_attempts: ClassVar[int] = attributes.DEFAULTS["max_attempts"]
     max_losses: ClassVar[int] = attributes.DEFAULTS["max_losses"]
-    mutex_key: ClassVar[str | None] = None
+    mutex_key: ClassVar[str | tuple[str, int] | None] = None
     deadline: ClassVar[Any] = None
     backoff: ClassVar[Any] = attributes.BACKOFF
     burst_length: ClassVar[Any] = attributes.DEFAULTS["burst_length"]

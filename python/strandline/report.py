@@ -35,7 +35,7 @@ class Report:
 
     The counts are those of the plan itself, so that the reports of several calls add up to what is in the target.
     `status` and `failures` also speak of slices of the same window that other plans hold. `seconds` is the time this
-    call took; `throttled_seconds` the part of it that was spent waiting for rate limits.
+    call took; `throttled_seconds` what its threads, added up, spent waiting for rate limits.
     """
 
     status: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from strandline.render import number, plural
 from strandline.report import MOST_FAILURES, Failure, Plan, Report
 from strandline.status import window_of
 from strandline.window import Window
@@ -14,8 +15,13 @@ if TYPE_CHECKING:
     from strandline.job import Jobs
 
 
-def plan_report(ledger: Ledger, plan: Plan, scope: Scope | None = None, seconds: float = 0.0) -> Report:
-    """What a plan did so far. Slices that other plans hold in the scope's window count in `status` and `failures`."""
+def plan_report(
+    ledger: Ledger, plan: Plan, scope: Scope | None = None, seconds: float = 0.0, throttled: float = 0.0
+) -> Report:
+    """What a plan did so far. Slices that other plans hold in the scope's window count in `status` and `failures`.
+
+    `seconds` is how long the call took, `throttled` how long its threads together waited for rates.
+    """
     assert plan.id is not None
     scope = scope or Scope(plans=(plan.id,), own=plan.id)
     stored = ledger.fetch("status.plans", plan.id, None, None, None, 1)[0]
@@ -39,6 +45,7 @@ def plan_report(ledger: Ledger, plan: Plan, scope: Scope | None = None, seconds:
         rows=pages["rows"],
         **counts,
         seconds=seconds,
+        throttled_seconds=throttled,
         tables={plan.stream: {"rows": pages["rows"], **counts}},
         failures=tuple(_failure(row, stored) for row in failures),
     )
@@ -62,6 +69,7 @@ def pool_report(ledger: Ledger, scope: Scope, jobs: Jobs, seconds: float) -> Rep
         rows=stored["records"],
         **counts,
         seconds=seconds,
+        throttled_seconds=jobs.throttled,
     )
 
 
@@ -104,7 +112,7 @@ def _reason(tasks: dict[str, Any], live: int, held: int) -> str | None:
     if live:
         return "the budget is used; the rest waits for a worker"
     if tasks["failed"] or tasks["cancelled"]:
-        return f"{tasks['failed']} slices failed, {tasks['cancelled']} were cancelled"
+        return f"{plural(tasks['failed'], 'slice')} failed, {number(tasks['cancelled'])} cancelled"
     return None
 
 

@@ -1,4 +1,7 @@
-"""From what a user asks for, and what the provider says, to the request that the native planner takes."""
+"""From what a user asks for, and what the provider says, to the request that the native planner takes.
+
+What needs a look at the ledger is not done here: `depends_on` is left empty for whoever has one.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +101,7 @@ def of_provider(provider: Provider, ask: Ask, place: Place) -> tuple[dict[str, A
         "lookback": microseconds(provider.lookback, f"{provider.name}.lookback"),
         "strategy": _strategy(provider.slice if ask.slice is None else ask.slice, provider.cursor_type),
         "pool": place.local_pool if is_local(kind) else provider.pool,
-        "mutex_key": provider.mutex_key,
+        **_mutex(provider.mutex_key),
         "max_attempts": provider.max_attempts,
         "max_losses": provider.max_losses,
         "deadline": _deadline(deadline, place.now),
@@ -144,7 +147,7 @@ def of_value(source: Value | Stream, ask: Ask, place: Place) -> tuple[dict[str, 
         "lookback": 0,
         "strategy": None,
         "pool": place.local_pool,
-        "mutex_key": None,
+        **_mutex(None),
         "max_attempts": 5,
         "max_losses": 10,
         "deadline": _deadline(ask.deadline, place.now),
@@ -152,14 +155,16 @@ def of_value(source: Value | Stream, ask: Ask, place: Place) -> tuple[dict[str, 
 
 
 def _check(ask: Ask) -> None:
-    if ask.depends_on:
-        raise ConfigError("depends_on is not in this version; plan the next step when the first report is there")
     for name, valid in (("only", _ONLY), ("order", _ORDER)):
         if getattr(ask, name) not in valid:
             raise ConfigError(f"{name} is {getattr(ask, name)!r}; the valid ones are {', '.join(valid)}")
     if ask.mode is not None and ask.mode not in _MODES:
         raise ConfigError(f"mode is {ask.mode!r}; the valid ones are {', '.join(_MODES)}")
-    priority: Any = ask.priority
+    check_priority(ask.priority)
+
+
+def check_priority(priority: Any) -> None:
+    """Raises ConfigError for what is no priority."""
     if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= 9:
         raise ConfigError(f"priority is {priority!r}; it goes from 1 (first) to 9 (last)")
 
@@ -180,6 +185,7 @@ def _common(ask: Ask, place: Place) -> dict[str, Any]:
         "credential": None,
         "cuts": None,
         "max_slices": place.max_slices,
+        "depends_on": [],
         "dry_run": False,
     }
 
@@ -287,6 +293,12 @@ def _strategy(slice: Any, cursor_type: str) -> Any:
     text = strategy(slice)
     _core.check_strategy(text, cursor_type)
     return json.loads(text)
+
+
+def _mutex(mutex_key: Any) -> dict[str, Any]:
+    """ "key", which one task at a time may hold, or ("key", slots)."""
+    key, slots = mutex_key if isinstance(mutex_key, (tuple, list)) else (mutex_key, None)
+    return {"mutex_key": key, "mutex_slots": slots}
 
 
 def _deadline(deadline: Any, now: int) -> int | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from strandline.errors import ConfigError
 from strandline.report import plain
+from strandline.why import Blocker, blockers, summary
 from strandline.window import Window
 
 if TYPE_CHECKING:
@@ -44,8 +45,35 @@ class PlanStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a run ended: `origin` is source, engine, destination or operator, `kind` a word for programs."""
+
+    origin: str
+    kind: str
+    message: str
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How the last run of a task that is over ended: in which state, for which reason, by whom (a worker, an actor,
+    "reaper"), when, and what caused it."""
+
+    attempt: int
+    status: str
+    reason: str
+    by: str
+    at: datetime
+    causes: tuple[Cause, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """A task with its last run. `why` says in words what it waits for, or why it ended."""
+    """A task with its last run. `why` says in words what it waits for, or why it ended.
+
+    `blockers` is the same as data, down to the root; it is filled where one task was asked for. `ended` is the end of
+    its last run that is over, None while there is none.
+    """
 
     task: int
     plan: int
@@ -69,11 +97,16 @@ class TaskStatus:
     kind: str | None
     error: str | None
     where: str | None
+    blockers: tuple[Blocker, ...] = ()
+    ended: RunEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker that gave a sign of life lately."""
+    """A worker that gave a sign of life lately, or a name that a quarantine or a stop was asked for.
+
+    `status` is ACTIVE, or QUARANTINED or DRAINING where that was asked for it, its process or its host.
+    """
 
     worker: str
     host: str
@@ -101,12 +134,7 @@ class Status:
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain values that JSON can hold."""
-        return {
-            part.name: [
-                {item.name: plain(getattr(row, item.name)) for item in fields(row)} for row in getattr(self, part.name)
-            ]
-            for part in fields(self)
-        }
+        return {part.name: [_plain(row) for row in getattr(self, part.name)] for part in fields(self)}
 
     def _repr_html_(self) -> str:
         names = ("plan", "source", "status", "window", "slices", "succeeded", "failed", "running", "queued", "reason")
@@ -142,7 +170,8 @@ def read(
         plans = [_plan(row) for row in ledger.fetch("status.plans", plan, source, wanted, since, limit)]
     if task is not None or plan is not None or state in TASK_STATES:
         of_tasks = state if state in TASK_STATES else None
-        tasks = [_task(row) for row in ledger.fetch("status.tasks", task, plan, of_tasks, limit)]
+        rows = ledger.fetch("status.tasks", task, plan, of_tasks, limit)
+        tasks = [_task(row, blockers(ledger, row) if task is not None else ()) for row in rows]
         if source is not None:
             tasks = [row for row in tasks if row.source == source]
     workers = [_worker(row) for row in ledger.fetch("status.workers", _SEEN_WITHIN)]
@@ -162,17 +191,40 @@ def _plan(row: dict[str, Any]) -> PlanStatus:
     return PlanStatus(**values, window=window_of(row, "window_from", "window_to"))
 
 
-def _task(row: dict[str, Any]) -> TaskStatus:
+def _task(row: dict[str, Any], found: tuple[Blocker, ...]) -> TaskStatus:
     error = row["last_error"] or {}
-    computed = ("window", "why", "kind", "error", "where")
+    computed = ("window", "why", "kind", "error", "where", "blockers", "ended")
     values = {item.name: row[item.name] for item in fields(TaskStatus) if item.name not in computed}
     return TaskStatus(
         **values,
         window=window_of(row, "lo", "hi"),
-        why=_why(row),
+        why="; ".join(each.message for each in found) or summary(row),
         kind=error.get("kind"),
         error=error.get("message"),
         where=error.get("where"),
+        blockers=found,
+        ended=_ended(row),
+    )
+
+
+def _ended(row: dict[str, Any]) -> RunEnd | None:
+    if row["ended_attempt"] is None:
+        return None
+    reason = row["ended_reason"] or row["ended_status"]
+    stored = row["ended_causes"] or []
+    causes = [
+        Cause(each.get("origin", "engine"), each.get("kind", ""), each.get("message", ""), each.get("where"))
+        for each in (stored if isinstance(stored, list) else [stored])
+    ]
+    if not causes:  # a success writes none: its cause is what the code means
+        causes = [Cause("engine", reason.lower(), row["ended_meaning"] or reason)]
+    return RunEnd(
+        attempt=row["ended_attempt"],
+        status=row["ended_status"],
+        reason=reason,
+        by=row["ended_by"] or row["ended_worker"],
+        at=row["ended_at"],
+        causes=tuple(causes),
     )
 
 
@@ -180,37 +232,10 @@ def _worker(row: dict[str, Any]) -> WorkerStatus:
     return WorkerStatus(**{item.name: row[item.name] for item in fields(WorkerStatus)})
 
 
-def _why(row: dict[str, Any]) -> str:
-    status, error = row["status"], row["last_error"] or {}
-    failed = f"{error.get('kind')}: {error.get('message')}" if error else "an error"
-    if status == "SUCCEEDED":
-        return "every page is committed"
-    if status == "CANCELLED":
-        return f"ended ({row['reason'] or 'CANCELLED'}); its committed pages stay, and retry or the same ingest goes on"
-    if status == "FAILED":
-        return f"given up after {row['attempt']} attempts ({row['reason']}): {failed}"
-    if status == "RUNNING":
-        return _why_running(row)
-    if row["held"]:
-        return "paused by an operator"
-    if row["unmet"]:
-        return f"waits for {row['unmet']} other tasks"
-    if row["mutex_waiting"]:
-        return f"waits for its turn with mutex {row['mutex_key']!r}"
-    if row["deadline_at"] is not None and row["deadline_at"] <= row["at"]:
-        return "its deadline has passed; the next reaper ends it"
-    if row["scheduled_at"] > row["at"]:
-        pause = max(timedelta(0), row["scheduled_at"] - row["at"])
-        because = f" after {failed}" if error and row["failures"] else ""
-        return f"{row['reason'] or 'scheduled'}: due in {pause.total_seconds():.1f} s{because}"
-    if row["pool"].startswith("local:"):
-        return f"waits for the process {row['pool'][6:]}, which alone knows its provider"
-    return f"waits for a worker of pool {row['pool']!r}: strandline work"
-
-
-def _why_running(row: dict[str, Any]) -> str:
-    left = (row["leased_until"] - row["at"]).total_seconds()
-    asked = "; it was asked to end and will at its next page" if row["cancel_requested_at"] is not None else ""
-    if left < 0:
-        return f"the lease of {row['worker']} passed {-left:.1f} s ago; the next reaper queues it again{asked}"
-    return f"{row['worker']} holds it for {left:.1f} s more, {row['pages']} pages are committed{asked}"
+def _plain(value: Any) -> Any:
+    """A row of the answer, and what lies in it, as JSON can hold it."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    return plain(value)

@@ -53,6 +53,30 @@ def subject_of(ledger: Ledger, of: Any, *, cursor: bool) -> Subject:
     return Subject(cursor=rows[0]["id"], source=name)
 
 
+def key_of(ledger: Ledger, of: Any) -> dict[str, int]:
+    """`of` as the native verbs take it: {"plan": id}, {"task": id}, or {"cursor": id} for a provider's name."""
+    if of is None:
+        raise ConfigError("of is missing: name a plan, 'task:ID', a provider, or 'name>table'")
+    found = subject_of(ledger, of, cursor=not isinstance(of, (Plan, int)) and not str(of).startswith("task:"))
+    if found.task is not None:
+        return {"task": found.task}
+    if found.plan is not None:
+        return {"plan": found.plan}
+    assert found.cursor is not None
+    return {"cursor": found.cursor}
+
+
+def task_of(ledger: Ledger, task: Any) -> int:
+    """The id of a task that is there, from "task:ID" or the id itself. Raises ConfigError for anything else."""
+    if isinstance(task, int) and not isinstance(task, bool):
+        task = f"task:{task}"
+    if not isinstance(task, str) or not task.startswith("task:"):
+        raise ConfigError(f"task is {task!r}; give its number, or 'task:NUMBER'; `strandline status PLAN` lists them")
+    found = subject_of(ledger, task, cursor=False).task
+    assert found is not None
+    return found
+
+
 def _of_plan(ledger: Ledger, plan: int, cursor: bool) -> Subject:
     rows = ledger.fetch("status.plans", plan, None, None, None, 1)
     if not rows:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from strandline import presence
-from strandline.errors import Error, LeaseLost, Unreachable
-from strandline.execution import Execution
+from strandline.cause import cause
+from strandline.ending import Interrupted
+from strandline.errors import Error
+from strandline.execution import Abandoned, Execution
+from strandline.rate import Rates
+from strandline.seat import Seat, Shared
 
 if TYPE_CHECKING:
-    from strandline._core import Ledger
+    from strandline._core import Ledger, Run
     from strandline.job import Jobs
     from strandline.settings import Settings
 
@@ -29,6 +31,8 @@ _REAP_EVERY = 1 / 3
 """Leases between two looks for lost runs, per process."""
 _TICK = 0.05
 """Seconds between two looks of the waiting thread at clock, progress and Ctrl-C, which ends a wait within 100 ms."""
+_SHORTEST = 0.01
+"""Seconds of the shortest wait for work."""
 
 
 @dataclass(slots=True)
@@ -52,6 +56,19 @@ class Scope:
         cursor, generation, lo, hi = self.window or (None, None, None, None)
         return ledger.fetch("status.live", self.own, [*self.plans, *self.others], cursor, generation, lo, hi)[0]
 
+    def left(self, ledger: Ledger) -> dict[str, Any]:
+        """What a worker without work has to know, at the price of a few look-ups, however long the queue is.
+
+        running: whether anything is at work; queued: whether anything waits that nobody holds; due: microseconds until
+        the next task that can be claimed, or None.
+        """
+        if self.pool is not None:
+            return ledger.fetch("status.pool_left", self.pool)[0]
+        own = [] if self.own is None else [self.own]
+        cursor, generation, lo, hi = self.window or (None, None, None, None)
+        others = [*self.plans, *self.others]
+        return ledger.fetch("status.plans_left", own, others, cursor, generation, lo, hi)[0]
+
 
 class Budget:
     """How long and how much: seconds of wall time and a number of tasks; None is no limit."""
@@ -65,22 +82,22 @@ class Budget:
         """True once the time is used."""
         return self._until is not None and time.monotonic() >= self._until
 
-    def take(self) -> bool:
-        """Takes one task; False when none is left, or no time."""
+    def take(self, most: int) -> int:
+        """Takes up to `most` tasks and returns how many; 0 when none is left, or no time."""
         if self.over():
-            return False
+            return 0
         with self._lock:
-            if self._tasks is not None:
-                if self._tasks <= 0:
-                    return False
-                self._tasks -= 1
-            return True
+            if self._tasks is None:
+                return most
+            taken = min(most, self._tasks)
+            self._tasks -= taken
+            return taken
 
-    def put_back(self) -> None:
-        """Gives back a task that was not there to be claimed."""
+    def put_back(self, count: int) -> None:
+        """Gives back tasks that were not there to be claimed."""
         with self._lock:
             if self._tasks is not None:
-                self._tasks += 1
+                self._tasks += count
 
 
 class Crew:
@@ -97,10 +114,12 @@ class Crew:
         self._jobs = jobs
         self._scope = scope
         self._budget = budget
+        self._pulse: presence.Pulse
         self._stop = threading.Event()
-        self._why = "BUDGET"
+        self._why = Interrupted("BUDGET")
         self._finished = threading.Event()
         self._wake = threading.Condition()
+        self._seating = threading.Lock()
         self._idle = threading.Lock()
         self._reaped = time.monotonic()
         self._error: BaseException | None = None
@@ -108,154 +127,181 @@ class Crew:
     def run(self, workers: int, watchman: Callable[[], None] = lambda: None) -> None:
         """Works. Raises Unreachable when the server stays away, and KeyboardInterrupt after giving runs back."""
         with presence.renewing(self._dsn, self._schema, self._settings.lease) as renewer:
-            self._run(workers, watchman, presence.Watch(renewer))
+            self._run(workers, presence.Watch(renewer), watchman)
         if self._error is not None:
             raise self._error
 
-    def _run(self, workers: int, watchman: Callable[[], None], watch: presence.Watch) -> None:
+    def _run(self, workers: int, watch: presence.Watch, watchman: Callable[[], None]) -> None:
         names = [presence.thread_name() for _ in range(max(1, workers))]
-        clock = presence.open_ledger(self._dsn, self._schema)
+        ledger = self._connect()
         host, pid, _ = names[0].rsplit(":", 2)
         served = [self._scope.pool] if self._scope.pool is not None else []
         for name in names:
-            clock.register_worker(name, host, int(pid), presence.version(), served)
+            ledger.register_worker(name, host, int(pid), presence.version(), served)
         # The server's clock, carried on by a steady one: this machine's clock may be wrong, and put right meanwhile.
-        offset = clock.now() - time.monotonic_ns() // 1000
-        pulse = presence.Pulse(clock, [*names, presence.process_name()], watch, self._settings.lease)
-        threads = [
-            threading.Thread(target=self._thread, args=(name, watch, offset), name=f"strandline {name}", daemon=True)
-            for name in names
-        ]
+        offset = ledger.now() - time.monotonic_ns() // 1000
+        self._pulse = presence.Pulse(ledger, [*names, presence.process_name()], watch, self._settings.lease)
+        rates = Rates(self._connect)
+        shared = Shared(
+            settings=self._settings,
+            jobs=self._jobs,
+            watch=watch,
+            rates=rates,
+            stop=self._stop,
+            why=lambda: self._why,
+            clock=lambda: offset + time.monotonic_ns() // 1000,
+            reach=self._reach,
+        )
+        seats = [Seat(name, shared, self._replace) for name in names]
         try:
-            for thread in threads:
-                thread.start()
-            self._oversee(threads, watchman)
+            for seat in seats:
+                self._take(seat, self._sit)
+            self._oversee(seats, watchman)
         finally:
             self._halt("INTERRUPTED")
-            for thread in threads:
-                thread.join()
-            pulse.close(names)
+            while any(self._taken(seat) for seat in seats):
+                for seat in seats:
+                    seat.thread.join(_TICK)
+            self._pulse.close(names)
+            rates.close()
 
-    def _oversee(self, threads: list[threading.Thread], watchman: Callable[[], None]) -> None:
-        while any(thread.is_alive() for thread in threads) and not self._stop.is_set():
+    def _oversee(self, seats: list[Seat], watchman: Callable[[], None]) -> None:
+        while any(self._taken(seat) for seat in seats) and not self._stop.is_set():
             if self._finished.wait(_TICK):
                 self._halt("DONE")
             elif self._budget.over():
                 self._halt("BUDGET")
             watchman()
-        for thread in threads:
-            # A page in hand is finished. Joining in steps lets a second Ctrl-C through.
-            while thread.is_alive():
-                thread.join(_TICK)
-                watchman()
+        # A page in hand is finished. Joining in steps lets a second Ctrl-C through.
+        while any(self._taken(seat) for seat in seats):
+            for seat in seats:
+                seat.thread.join(_TICK)
+            watchman()
 
-    def _halt(self, why: str) -> None:
+    def _halt(self, reason: str, why: dict[str, Any] | None = None) -> None:
         if not self._stop.is_set():
-            self._why = why
+            self._why = Interrupted(reason, why)
             self._stop.set()
         with self._wake:
             self._wake.notify_all()
 
-    def _thread(self, name: str, watch: presence.Watch, offset: int) -> None:
+    def _connect(self) -> Ledger:
+        return presence.open_ledger(self._dsn, self._schema)
+
+    # Seats ----------------------------------------------------------------------------------------------------------
+
+    def _take(self, seat: Seat, work: Callable[[Seat], None]) -> None:
+        """A new thread takes a seat. It is not waited for at the end of the process, should it hang."""
+        thread = threading.Thread(target=self._seated, args=(seat, work), name=f"strandline {seat.name}", daemon=True)
+        with self._seating:
+            thread.start()
+            seat.thread = thread
+
+    def _taken(self, seat: Seat) -> bool:
+        with self._seating:
+            return seat.thread.is_alive()
+
+    def _seated(self, seat: Seat, work: Callable[[Seat], None]) -> None:
         try:
-            ledger = self._reach(lambda: presence.open_ledger(self._dsn, self._schema))
-            try:
-                # The committer is joined before the connection that it uses is closed.
-                with ThreadPoolExecutor(1, thread_name_prefix=f"strandline commit {name}") as committer:
-                    self._loop(name, ledger, watch, committer, lambda: offset + time.monotonic_ns() // 1000)
-            finally:
-                ledger.close()
+            work(seat)
+        except Abandoned:
+            log.info("%s: a page came after it was given up; another thread has taken over", seat.name)
         except BaseException as error:  # noqa: BLE001 # told to the thread that waits
             if self._error is None:
                 self._error = error
-            self._halt("FAILED")
+            failed = cause("engine", "failed", f"another thread of the worker failed: {type(error).__name__}: {error}")
+            self._halt("INTERRUPTED", failed)
 
-    def _loop(
-        self,
-        name: str,
-        ledger: Ledger,
-        watch: presence.Watch,
-        committer: ThreadPoolExecutor,
-        clock: Callable[[], int],
-    ) -> None:
+    def _sit(self, seat: Seat) -> None:
+        seat.open(lambda: self._reach(self._connect))
+        self._loop(seat)
+
+    def _loop(self, seat: Seat) -> None:
+        try:
+            self._work(seat)
+        except Abandoned:
+            raise  # what the seat has is another thread's
+        except BaseException:
+            seat.close()
+            raise
+        seat.close()
+
+    def _replace(self, seat: Seat, run: Run, execution: Execution) -> None:
+        """The thread of a seat hangs in a provider: another one ends its run and goes on in its place."""
+        log.warning("task %s: a page took longer than page_timeout; the run ends as STALLED", run.task_id)
+
+        def go_on(seat: Seat) -> None:
+            seat.give_up(run, execution)
+            self._loop(seat)
+
+        self._take(seat, go_on)
+
+    # Working --------------------------------------------------------------------------------------------------------
+
+    def _work(self, seat: Seat) -> None:
         scope = self._scope
         target: dict[str, Any] = {"pool": scope.pool} if scope.pool is not None else {"plans": list(scope.plans)}
+        seat.work_off()
         while not self._stop.is_set():
-            if not self._budget.take():
+            if seat.draining or self._pulse.wishes[seat.name] == "DRAINING":
+                log.info("%s stops: an operator asked for it", seat.name)
                 return
-            runs = []
+            many = self._budget.take(seat.many)
+            if not many:
+                return
+            runs: list[Run] = []
             if scope.pool is not None or scope.plans:
-                runs = self._reach(lambda: ledger.claim(name, 1, self._settings.lease, **target))
+                lease = self._settings.lease
+                runs = self._reach(lambda: seat.ledger.claim(seat.name, many, lease, **target))  # noqa: B023 # called at once
+            self._budget.put_back(many - len(runs))
             if not runs:
-                self._budget.put_back()
-                if self._rest(ledger):
+                if self._rest(seat):
                     return
                 continue
-            for run in runs:
-                self._execute(run, ledger, watch, committer, clock)
-            self._reap_now_and_then(ledger)
+            seat.wait = 0.0
+            seat.work(runs)
+            self._reach(lambda: self._reap_now_and_then(seat.ledger))
             with self._wake:
                 self._wake.notify_all()
+            if seat.limited:
+                # No churning through the whole backlog, of which each task would have to wait as well.
+                self._stop.wait(self._settings.poll / 1_000_000 * random.uniform(0.8, 1.0))
 
-    def _execute(
-        self, run: Any, ledger: Ledger, watch: presence.Watch, committer: ThreadPoolExecutor, clock: Callable[[], int]
-    ) -> None:
-        try:
-            job = self._jobs.get(ledger, run.plan_id)
-        except Error as error:
-            log.error("plan %s cannot be worked here: %s", run.plan_id, error)
-            cause = {"origin": "worker", "kind": error.kind, "message": str(error), "where": None}
-            ledger.fail(run, cause, retryable=False, backoff=[], by=run.worker)
-            return
-        execution = Execution(
-            ledger,
-            run,
-            job,
-            settings=self._settings,
-            watch=watch,
-            committer=committer,
-            stop=self._stop,
-            why=lambda: self._why,
-            clock=clock,
-        )
-        try:
-            self._jobs.ended(execution(), execution.stored)
-            # Whoever ends the last task ends the plan; workers of a pool have no other moment to see it.
-            ledger.close_plan(run.plan_id)
-        except Unreachable as error:
-            # What was committed stays; the rest of the run is for whoever claims it next.
-            log.warning("task %s: the server went away: %s", run.task_id, error)
-            self._reach(ledger.now)
-            with contextlib.suppress(LeaseLost):
-                ledger.give_back(run, "UNREACHABLE")
-
-    def _rest(self, ledger: Ledger) -> bool:
+    def _rest(self, seat: Seat) -> bool:
         """Nothing can be claimed: fold, reap, close; then wait. Returns True when everything in scope is over."""
         wait = self._settings.poll / 1_000_000
         if self._idle.acquire(blocking=False):
             try:
-                live = self._reach(lambda: self._tidy(ledger))
+                live = self._reach(lambda: self._tidy(seat.ledger))
             finally:
                 self._idle.release()
             if live is None:
                 self._finished.set()
                 return True
             if live["due"] is not None:
-                wait = min(wait, max(0.01, live["due"] / 1_000_000))
+                wait = self._until(seat, live["due"] / 1_000_000, wait)
         with self._wake:
             if not self._stop.is_set() and not self._finished.is_set():
                 self._wake.wait(wait * random.uniform(0.8, 1.0))
         return self._finished.is_set()
 
+    def _until(self, seat: Seat, due: float, wait: float) -> float:
+        """Seconds to wait, `wait` at most, when the next task is due in `due` seconds."""
+        if due > 0:
+            return min(wait, max(_SHORTEST, due))
+        # It became due since it was asked for, or it is blocked and nobody knows for how long: twice as long each time.
+        seat.wait = min(wait, max(_SHORTEST, 2 * seat.wait))
+        return seat.wait
+
     def _tidy(self, ledger: Ledger) -> dict[str, Any] | None:
         """What a claimer without work owes the others. Returns what is left, or None when nothing is."""
         ledger.fold_all()
         self._reap_now_and_then(ledger)
-        live = self._scope.live(ledger)
-        over = live["live"] == 0 or (live["live"] == live["held"] and live["running"] == 0)
+        left = self._scope.left(ledger)
+        over = not left["running"] and not left["queued"]
         for plan in self._scope.plans if over else ():
             ledger.close_plan(plan)
-        return None if over and not self._scope.forever else live
+        return None if over and not self._scope.forever else left
 
     def _reap_now_and_then(self, ledger: Ledger) -> None:
         now = time.monotonic()
@@ -267,15 +313,18 @@ class Crew:
             log.info("reaped: %s", ", ".join(f"{count} {what}" for what, count in found.items() if count))
 
     def _reach(self, call: Callable[[], Any]) -> Any:
-        """Calls until the server answers, for a while. Raises Unreachable after that, or when told to stop."""
+        """Calls until the server does it, for a while: a server that is away, full or busy may come round.
+
+        Raises the error after that, or when told to stop.
+        """
         deadline = time.monotonic() + _PATIENCE
         pause = 0.1
         while True:
             try:
                 return call()
-            except Unreachable as error:
-                if time.monotonic() > deadline or self._stop.is_set():
+            except Error as error:
+                if not error.retryable or time.monotonic() > deadline or self._stop.is_set():
                     raise
-                log.warning("the server does not answer, next try in %.1f s: %s", pause, error)
+                log.warning("the server does not do it now, next try in %.1f s: %s", pause, error)
                 self._stop.wait(pause * random.uniform(0.8, 1.0))
                 pause = min(2.0, pause * 2)

@@ -23,10 +23,12 @@ from strandline.ing_cursor where id = $1 for no key update skip locked;
 select greatest($3::bigint, (select hi from strandline.ing_interval where cursor_id = $1 and generation = $2 and lo <= $3::bigint order by lo desc limit 1)) as mark;
 
 -- name: cursor.merge
--- Merges the bounds $3, $4 into the intervals of cursor $1, generation $2.
+-- Merges the bounds $3, $4 into the intervals of cursor $1, generation $2. Lateral, and by place: one look into the index for each of them, whatever the statistics say or
+-- do not say yet; a join may read every interval for each. Nobody else moves them while the cursor is locked.
 with n as materialized (select unnest(range_agg(int8range(lo, hi))) as r from unnest($3::bigint[], $4::bigint[]) x(lo, hi)),
- d as (delete from strandline.ing_interval i using n where i.cursor_id = $1 and i.generation = $2 and i.lo <= upper(n.r) and i.hi >= lower(n.r)
-   and i.lo >= coalesce((select max(j.lo) from strandline.ing_interval j where j.cursor_id = $1 and j.generation = $2 and j.lo <= lower(n.r)), lower(n.r)) returning i.lo, i.hi)
+ d as (delete from strandline.ing_interval i where i.ctid = any(array(select x.ctid from n cross join lateral (select j.ctid from strandline.ing_interval j
+   where j.cursor_id = $1 and j.generation = $2 and j.lo <= upper(n.r) and j.hi >= lower(n.r) and j.lo >= coalesce((select max(k.lo) from strandline.ing_interval k
+     where k.cursor_id = $1 and k.generation = $2 and k.lo <= lower(n.r)), lower(n.r)) offset 0) x)) returning i.lo, i.hi)
 insert into strandline.ing_interval (cursor_id, generation, lo, hi) select $1, $2, lower(q), upper(q)
 from (select unnest(range_agg(z.r)) as q from (select int8range(lo, hi) as r from d union all select r from n) z) y;
 
@@ -35,8 +37,8 @@ from (select unnest(range_agg(z.r)) as q from (select int8range(lo, hi) as r fro
 select task_id, batch_no, generation, lo, hi, record_count from strandline.ing_coverage where cursor_id = $1 and event_sequence_no is null order by generation, lo, task_id, batch_no limit 10000;
 
 -- name: cursor.stamp
--- Stamps the coverage rows ($2 tasks, $3 batch_nos) with event $1.
-update strandline.ing_coverage c set event_sequence_no = $1 from unnest($2::bigint[], $3::int[]) x(t, b) where c.task_id = x.t and c.batch_no = x.b and c.event_sequence_no is null;
+-- Stamps the coverage rows ($2 tasks, $3 batch_nos) with event $1: by their key, whatever the server thinks of the index of unfolded rows.
+update strandline.ing_coverage c set event_sequence_no = $1 from unnest($2::bigint[], $3::int[]) x(t, b) where c.task_id = x.t and c.batch_no = x.b and coalesce(c.event_sequence_no, 0) = 0;
 
 -- name: cursor.token
 -- The token at the covered end $3 of cursor $1, generation $2.

@@ -3,7 +3,7 @@
 -- name: doctor.late_runs
 -- Live runs whose lease passed more than $1 seconds ago: no worker reaps them.
 select count(*) as runs, coalesce(extract(epoch from clock_timestamp() - min(leased_until)), 0)::float8 as seconds
-from strandline.ing_task_run where status_code in ('PLANNED', 'RUNNING') and leased_until < clock_timestamp() - $1::float8 * interval '1 second';
+from strandline.ing_task_run where finished_at is null and leased_until < clock_timestamp() - $1::float8 * interval '1 second';
 
 -- name: doctor.queued
 -- Tasks that could be claimed for more than $1 seconds, per pool, and the workers that look there.

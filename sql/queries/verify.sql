@@ -45,7 +45,7 @@ select 'plan:' || p.id as subject, case when c.live > 0 then format('it is %s an
 from strandline.ing_plan p join (select plan_id, count(*) as n, count(*) filter (where status_code in ('QUEUED', 'RUNNING')) as live,
     case when count(*) filter (where status_code = 'SUCCEEDED') = count(*) then 'SUCCEEDED' when count(*) filter (where status_code = 'SUCCEEDED') > 0 then 'PARTIAL'
       when count(*) filter (where status_code = 'FAILED') > 0 then 'FAILED' else 'CANCELLED' end as adds_up
-  from strandline.ing_task group by 1) c on c.plan_id = p.id
+  from strandline.ing_task where reason_code is distinct from 'SPLIT' group by 1) c on c.plan_id = p.id
 where ($1::bigint is null or p.cursor_id = $1) and p.status_code <> 'ACTIVE' and (c.live > 0 or (c.n = p.total_slices and c.adds_up <> p.status_code));
 
 -- name: verify.check_coverage_overlap
@@ -102,7 +102,7 @@ from strandline.ing_cursor c cross join lateral (select greatest(c.origin, (sele
 select 'task:' || t.id as subject, format('it names %s', concat_ws(' and ', case when p.id is null then 'plan ' || t.plan_id end, case when s.id is null then 'slice ' || t.slice_id end,
   case when t.cursor_id is not null and c.id is null then 'cursor ' || t.cursor_id end)) || ', which is not there' as message
 from strandline.ing_task t left join strandline.ing_plan p on p.id = t.plan_id left join strandline.ing_plan_slice s on s.id = t.slice_id left join strandline.ing_cursor c on c.id = t.cursor_id
-where ($1::bigint is null or t.cursor_id = $1) and (p.id is null or s.id is null or (t.cursor_id is not null and c.id is null))
+where t.kind_code <> 'GATE' and ($1::bigint is null or t.cursor_id = $1) and (p.id is null or s.id is null or (t.cursor_id is not null and c.id is null))
 union all
 select 'task:' || v.task_id, format('its coverage [%s, %s) names batch %s, which is not there', v.lo, v.hi, v.batch_no) from strandline.ing_coverage v
 left join strandline.ing_task_run_batch b on b.task_id = v.task_id and b.batch_no = v.batch_no where ($1::bigint is null or v.cursor_id = $1) and b.id is null;
@@ -136,7 +136,7 @@ from strandline.ing_pool_slot o left join strandline.ing_task t on t.id = o.task
 where $1::bigint is null and o.task_id is not null and t.id is null
 union all
 select 'pool:' || p.pool, format('%s of its tasks run, and it has %s places', c.n, p.slots) from strandline.ing_pool p
-join (select pool, count(*) as n from strandline.ing_task where status_code = 'RUNNING' group by 1) c on c.pool = p.pool where $1::bigint is null and c.n > p.slots;
+join (select pool, count(*) as n from strandline.ing_task where status_code = 'RUNNING' group by 1) c on c.pool = p.pool where $1::bigint is null and p.slots is not null and c.n > greatest(p.slots, (select count(*) from strandline.ing_pool_slot o where o.pool = p.pool and o.task_id is not null));
 
 -- name: verify.check_stamped
 -- Every event of cursor $1 stamped as many finished parts as it says.
@@ -148,7 +148,7 @@ where ($1::bigint is null or e.cursor_id = $1) and e.coverage_count <> coalesce(
 -- name: verify.check_succeeded
 -- A task that succeeded ($1 its cursor) is covered; its records are those of its batches.
 select 'task:' || t.id as subject, 'it SUCCEEDED, and nothing says that its window is covered' as message
-from strandline.ing_task t where t.status_code = 'SUCCEEDED' and t.cursor_id is not null and ($1::bigint is null or t.cursor_id = $1)
+from strandline.ing_task t where t.status_code = 'SUCCEEDED' and t.kind_code <> 'GATE' and t.cursor_id is not null and ($1::bigint is null or t.cursor_id = $1)
   and not exists (select from strandline.ing_coverage v where v.task_id = t.id and v.lo = t.lo and (v.hi = t.hi or t.hi = 9223372036854775807))
 union all
 select 'task:' || t.id, format('it is %s, and its window [%s, %s) counts as covered', t.status_code, v.lo, v.hi) from strandline.ing_task t join strandline.ing_coverage v on v.task_id = t.id

@@ -20,7 +20,8 @@ def line(row: dict[str, Any]) -> str:
     ratio = f"{row['ratio']:8.2f} x" if row.get("ratio") is not None else " " * 10
     budget = f"{row['budget']:6.2f}" if row.get("budget") is not None else " " * 6
     verdict = "" if row.get("ok", True) else "  MISSED"
-    return f"{row['name']:<68} {row['value']:>12,} {row['unit']:<6} {ratio} {budget}{verdict}"
+    value = "not measured" if row["value"] is None else f"{row['value']:,}"
+    return f"{row['name']:<68} {value:>12} {row['unit']:<6} {ratio} {budget}{verdict}"
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
     names = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("bench", nargs="*", help=f"one of {', '.join(names)}; all of them by default")
-    arguments.add_argument("--scale", type=float, default=1.0, help="1 for the real sizes")
+    arguments.add_argument("--scale", type=float, default=1.0, help="1 for the real sizes; 20 for rounds of a minute")
     asked = arguments.parse_args()
     if unknown := set(asked.bench) - set(names):
         arguments.error(f"no bench is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from strandline import embedded
 
@@ -34,7 +36,20 @@ class Bench:
     def execute(self, sql: str) -> None:
         """One statement outside of a transaction."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            connection.execute(sql)  # type: ignore[call-overload]  # psycopg wants literal text; a bench builds its own
+            connection.execute(sql)
+
+    def value(self, sql: str) -> Any:
+        """The only column of the only row of a query."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            row = connection.execute(sql).fetchone()
+            assert row is not None
+            return row[0]
+
+    def database(self, name: str, template: str | None = None) -> Bench:
+        """A new database on the same server; a copy of `template`, to which nobody is connected, where one is named."""
+        copied = "" if template is None else f" template {template} strategy file_copy"
+        self.execute(f"create database {name}{copied}")
+        return Bench(make_conninfo(self.dsn, dbname=name), self.bindir)
 
 
 @contextmanager

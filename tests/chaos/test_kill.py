@@ -6,13 +6,13 @@ the database, as fast as it answers, for one number, and kills the worker in the
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
 import psycopg
 import pytest
 from fix_ledger import Database
+from fix_proxy import Proxy
 from fix_server import Connect
 from fix_workers import KILLED, Start, Worker, check_whole
 from providers import Numbers
@@ -22,6 +22,21 @@ import strandline as sl
 KILLS = 50
 STEP = 400  # ids of a plan; 20 slices of 4 pages
 PATIENCE = 20.0
+
+# Whatever a worker could have changed, row by row with the transaction that wrote it; not its own signs of life.
+EVERYTHING = " union all ".join(
+    f"select '{table}' as what, t.ctid::text, t.xmin::text from {table} t"
+    for table in (
+        "public.numbers",
+        "strandline.ing_plan",
+        "strandline.ing_task",
+        "strandline.ing_task_run",
+        "strandline.ing_task_run_batch",
+        "strandline.ing_coverage",
+        "strandline.ing_interval",
+        "strandline.ing_cursor",
+    )
+)
 
 # What is watched, in turns: rows and checkpoints with every page, the rest with the end of a slice or of a fold.
 MOMENTS = (
@@ -53,12 +68,6 @@ class Target:
             self._engine.plan(Numbers, window=(0, self.stop))
 
 
-def ended(worker: Worker) -> bool:
-    """True once the process is a zombie: only its parent, the fork server, could reap it."""
-    with open(f"/proc/{worker.pid}/stat", encoding="ascii") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "Z"
-
-
 def kill_when_it_changes(connection: psycopg.Connection[tuple[int]], moment: str, times: int, worker: Worker) -> bool:
     """Kills the worker when the watched number has changed so many times; False when it ended before."""
     deadline = time.monotonic() + PATIENCE
@@ -67,7 +76,7 @@ def kill_when_it_changes(connection: psycopg.Connection[tuple[int]], moment: str
         (now,) = connection.execute(moment).fetchone() or (0,)
         if now != seen:
             seen, times = now, times - 1
-        elif ended(worker):
+        elif worker.ended:
             break
         assert time.monotonic() < deadline, f"nothing becomes visible: {moment}"
     return worker.kill() == KILLED
@@ -91,7 +100,7 @@ def test_fifty_kills_when_something_becomes_visible(
     others = [start(pool="default") for _ in range(company)]
     while killed < KILLS // 2:
         target.refill()
-        others = [start(pool="default") if ended(other) else other for other in others]
+        others = [start(pool="default") if other.ended else other for other in others]
         victim = start(pool="default")
         killed += kill_when_it_changes(watch, MOMENTS[tried % len(MOMENTS)], 1 + tried % 3, victim)
         tried += 1
@@ -109,11 +118,32 @@ def test_stopped_for_longer_than_the_lease(engine: sl.Engine, database: Database
     for number in range(1, 9):
         worker = start(plan=plan.id)
         database.wait_until("(select count(*) from public.numbers) >= $1::bigint", 15 * number)
-        os.kill(worker.pid, signal.SIGSTOP)
+        worker.signal(signal.SIGSTOP)
         stopped.append(worker)
     assert start(plan=plan.id).wait() == 0
     assert engine.report(plan).status == "SUCCEEDED"
     for worker in stopped:
-        os.kill(worker.pid, signal.SIGCONT)
+        worker.signal(signal.SIGCONT)
     assert [worker.wait() for worker in stopped] == [0] * len(stopped)
     check_whole(engine, database, {"numbers": STEP})
+
+
+def test_the_first_commit_after_waking_up_fails(
+    engine: sl.Engine, database: Database, proxy: Proxy, start: Start
+) -> None:
+    """Stopped with a page in hand; what it then tries to commit is refused as LeaseLost, and changes nothing."""
+    database.rows("create table public.numbers (id bigint, v text)")
+    plan = engine.plan(Numbers, window=(0, 60))
+    look = proxy.stop_at("run.look")
+    sleeper = start(plan=plan.id, way=proxy.dsn)
+    look.wait()
+    sleeper.signal(signal.SIGSTOP)
+    assert start(plan=plan.id).wait() == 0
+    assert engine.report(plan).status == "SUCCEEDED"
+    before = database.rows(EVERYTHING)
+    look.forward()
+    sleeper.signal(signal.SIGCONT)
+    assert sleeper.wait() == 0
+    assert "lease lost, the run is dropped" in sleeper.said
+    assert database.rows(EVERYTHING) == before
+    check_whole(engine, database, {"numbers": 60})

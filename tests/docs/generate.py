@@ -1,4 +1,4 @@
-"""Makes the generated pages of docs/ from the code: reference.md, and the tables of states.md. `make docs` runs it.
+"""Makes the generated pages of docs/: reference.md, and the tables of states.md and verbs.md. `make docs` runs it.
 
     python tests/docs/generate.py            writes the pages that changed and names them
 
@@ -20,26 +20,29 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "sql"))
+sys.path[:0] = [str(ROOT / "sql"), str(ROOT / "tests")]
 
 import states  # noqa: E402 # found through the line above
+import verb_table  # noqa: E402 # the same
 
 import strandline  # noqa: E402
 from strandline import asynchronous, attributes, cli_console, cli_parser, errors, settings, testing  # noqa: E402
 from strandline.coverage import CoverageRow  # noqa: E402
 from strandline.engine import Cursor, Verification  # noqa: E402
 from strandline.report import Failure  # noqa: E402
-from strandline.status import Status  # noqa: E402
+from strandline.status import Cause, RunEnd, Status, TaskStatus  # noqa: E402
 from strandline.table import Result  # noqa: E402
 from strandline.trace import Trace  # noqa: E402
+from strandline.why import Blocker  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference.md"
 STATES = ROOT / "docs" / "states.md"
+VERBS = ROOT / "docs" / "verbs.md"
 
 _WIDTH = 80
 _HELP_AT = 24
 _CODE_WIDTH = 100
-_BEGIN, _END = "<!-- generated: states begin -->\n", "<!-- generated: states end -->"
+_BEGIN, _END = "<!-- generated: {} begin -->\n", "<!-- generated: {} end -->"
 
 _HEAD = """# Reference
 
@@ -64,8 +67,11 @@ _ARGUMENTS = {
     a negative timedelta, a `Window`, or `(start, stop)` with `None` for an open side; half-open, read in the provider's
     `time_zone`""",
     "`slice`": "see [strategies](model.md#strategies)",
+    "`depends_on`": """one or a list of: a `Plan`, a plan's id, `"task:ID"`, a provider's name,
+    `"name>schema.table"`, or `After` around one of them: see
+    [dependencies](operations.md#dependencies-and-deadlines)""",
 }
-_RESULTS = (Cursor, Verification, Status, Trace, Result, Failure, CoverageRow)
+_RESULTS = (Cursor, Verification, Status, TaskStatus, RunEnd, Cause, Blocker, Trace, Result, Failure, CoverageRow)
 _INSIDE = ("parts", "mark", "slice_windows", "on_alive")
 
 
@@ -80,17 +86,38 @@ def main() -> int:
 
 def pages() -> dict[Path, str]:
     """Every generated page with the text that it should have."""
-    return {REFERENCE: reference(), STATES: states_page(STATES.read_text(encoding="utf-8"))}
+    machines = states.docs_markdown(states.load(ROOT / "sql" / "states.json"))
+    return {
+        REFERENCE: reference(),
+        STATES: _between_markers(STATES, "states", machines),
+        VERBS: _between_markers(VERBS, "verbs", "\n".join(verb_tables())),
+    }
 
 
-def states_page(page: str) -> str:
-    """docs/states.md with fresh tables between its markers."""
-    before, begin, rest = page.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise SystemExit("docs/states.md has lost its markers; bring them back and run this again")
-    machines = states.load(ROOT / "sql" / "states.json")
-    return before + begin + states.docs_markdown(machines).strip() + "\n" + end + after
+def _between_markers(path: Path, name: str, made: str) -> str:
+    """The page with `made` between its markers."""
+    begin, end = _BEGIN.format(name), _END.format(name)
+    before, found, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise SystemExit(f"docs/{path.name} has lost its markers; bring them back and run this again")
+    return before + begin + made.strip() + "\n" + end + after
+
+
+def verb_tables() -> list[str]:
+    """What each verb does to a task and to a worker in each state, a line a state."""
+    out = []
+    for meanings, table in (
+        (verb_table.STATES, verb_table.TABLE),
+        (verb_table.WORKER_STATES, verb_table.WORKER_TABLE),
+    ):
+        rows = [
+            (f"{state}: {meaning}", *(cells[state].doc for cells in table.values()))
+            for state, meaning in meanings.items()
+        ]
+        what = "the task is" if meanings is verb_table.STATES else "the worker is"
+        out += _table((what, *(f"`{verb}`" for verb in table)), rows)
+    return out
 
 
 def reference() -> str:
@@ -384,7 +411,13 @@ def _is_error(value: Any) -> bool:
 
 def _class(name: str, kind: type) -> Iterator[str]:
     made = inspect.signature(kind)
-    users_make_it = kind in (strandline.Page, strandline.Provider, strandline.Secret, strandline.Window)
+    users_make_it = kind in (
+        strandline.After,
+        strandline.Page,
+        strandline.Provider,
+        strandline.Secret,
+        strandline.Window,
+    )
     if users_make_it:
         yield from _fenced(_call(f"sl.{name}", made.replace(return_annotation=made.empty)))
     yield from (_paragraph(kind), "")

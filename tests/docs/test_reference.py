@@ -80,7 +80,7 @@ def reference() -> str:
 
 
 @pytest.mark.nodb
-@pytest.mark.parametrize("name", ["reference.md", "states.md"])
+@pytest.mark.parametrize("name", ["reference.md", "states.md", "verbs.md"])
 def test_generated_pages_are_fresh(generator: Any, name: str) -> None:
     path = ROOT / "docs" / name
     if path.read_text(encoding="utf-8") != generator.pages()[path]:

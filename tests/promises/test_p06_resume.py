@@ -1,5 +1,5 @@
-"""P6, resume: after kill -9 of any process or a lost network, work continues after the last committed page, without an
-operator; nothing is lost, doubled or stuck."""
+"""P6, resume: after kill -9 of any process, a server crash or a lost network, work continues after the last committed
+page, without an operator; nothing is lost, doubled or stuck."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
+from fix_chaos import PrivateServer, Reach
+from fix_engine import OpenEngine
 from fix_ledger import Database
+from fix_proxy import Proxy
 from fix_workers import HERE, KILLED, Start, check_whole
 from providers import Numbers, bounds
 
@@ -101,6 +104,39 @@ def test_every_connection_is_lost(engine: sl.Engine, database: Database, asked: 
     report = engine.ingest(asked, window=(0, 60), workers=2)
     assert (report.status, report.rows) == ("SUCCEEDED", 60)
     assert asked.event == []
+    assert [row["id"] for row in database.rows("select id from public.asked order by id")] == list(range(60))
+    assert engine.cursor("asked").value == 60
+    assert engine.verify().differences == []
+
+
+def test_the_server_crashes(
+    private_server: PrivateServer, private_dsn: str, open_engine: OpenEngine, reach: Reach, asked: type[Asked]
+) -> None:
+    """An immediate stop while a page is fetched: what was committed is there, and nothing is asked for twice."""
+
+    def crashes() -> None:
+        private_server.crash()
+        private_server.start()
+
+    asked.event[:] = [crashes] * 2
+    engine = open_engine(private_dsn)
+    report = engine.ingest(asked, window=(0, 60))
+    assert (report.status, report.rows) == ("SUCCEEDED", 60)
+    assert asked.event == []
+    assert asked.asked == [(1, first) for first in range(0, 60, 5)]
+    assert [row["id"] for row in reach().rows("select id from public.asked order by id")] == list(range(60))
+    assert engine.cursor("asked").value == 60
+    assert engine.verify().differences == []
+
+
+def test_the_network_is_lost(database: Database, proxy: Proxy, open_engine: OpenEngine, asked: type[Asked]) -> None:
+    """Every connection is cut, and none can be made for a while."""
+    asked.event[:] = [lambda: proxy.lose(6)] * 3
+    engine = open_engine(proxy.dsn)
+    report = engine.ingest(asked, window=(0, 60), workers=2)
+    assert (report.status, report.rows) == ("SUCCEEDED", 60)
+    assert asked.event == []
+    assert sorted(asked.asked) == [(1, first) for first in range(0, 60, 5)]
     assert [row["id"] for row in database.rows("select id from public.asked order by id")] == list(range(60))
     assert engine.cursor("asked").value == 60
     assert engine.verify().differences == []

@@ -85,15 +85,15 @@ def test_a_merge_that_forgets_the_part_to_its_left_wrong_form_breaks(held: Calla
     """Only parts that begin inside the new one are joined: one that begins before it and reaches into it is not."""
     text = query("cursor.merge")
     old = (
-        "coalesce((select max(j.lo) from strandline.ing_interval j where j.cursor_id = $1 and j.generation = $2"
-        " and j.lo <= lower(n.r)), lower(n.r))"
+        "coalesce((select max(k.lo) from strandline.ing_interval k where k.cursor_id = $1 and k.generation = $2"
+        " and k.lo <= lower(n.r)), lower(n.r))"
     )
     assert old in text
     chance, worker, model = random.Random(3), held(), Model()
     for _ in range(100):
         lo, hi = part(chance)
         model.add(lo, hi)
-        worker.text(text.replace(old, "lower(n.r)").replace("i.lo >= lower", "i.lo > lower"), CURSOR, 1, [lo], [hi])
+        worker.text(text.replace(old, "lower(n.r)").replace("j.lo >= lower", "j.lo > lower"), CURSOR, 1, [lo], [hi])
         if stored(worker, 1) != model.intervals():
             return
     pytest.fail("the wrong form held")

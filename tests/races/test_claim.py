@@ -12,6 +12,7 @@ from fix_proxy import Proxy
 from strandline import _core
 
 EVERYTHING = ["-infinity"] * 9
+FIRST = [0] * 9
 LANE = (
     "select id from strandline.ing_task where status_code = 'QUEUED' and plan_id = $1::bigint limit 100"
     " for no key update skip locked"
@@ -80,10 +81,12 @@ def test_a_claim_beside_a_held_one_takes_others(
 def test_a_claim_that_waits_wrong_form_breaks(ledger: _core.Ledger, held: Callable[..., Held]) -> None:
     plan = ledger.plan(request(0, 100))
     a, b = held(), held()
-    assert len(a.run("task.claim_plan", 6, EVERYTHING, "a", LEASE, [plan["plan_id"]])) == 6
+    assert len(a.run("task.claim", 6, EVERYTHING, "a", LEASE, "default", [plan["plan_id"]], FIRST)) == 6
     b.text("set local lock_timeout = '50ms'")
     with pytest.raises(psycopg.errors.LockNotAvailable):
-        b.text(wrong("task.claim_plan", (" skip locked", "")), 6, EVERYTHING, "b", LEASE, [plan["plan_id"]])
+        b.text(
+            wrong("task.claim", (" skip locked", "")), 6, EVERYTHING, "b", LEASE, "default", [plan["plan_id"]], FIRST
+        )
 
 
 def parent_and_child(ledger: _core.Ledger, database: Database) -> tuple[dict[str, object], _core.Run, int]:
@@ -105,7 +108,7 @@ def parent_and_child(ledger: _core.Ledger, database: Database) -> tuple[dict[str
 
 def claim_above_the_low_water(held: Held, plan: dict[str, object]) -> list[int]:
     (row,) = held.text("select (clock_timestamp() - interval '1 minute')::text as low")
-    rows = held.run("task.claim_plan", 10, [row["low"]] * 9, "suite", LEASE, [plan["plan_id"]])
+    rows = held.run("task.claim", 10, [row["low"]] * 9, "suite", LEASE, "default", [plan["plan_id"]], FIRST)
     return [each["task_id"] for each in rows]
 
 
@@ -141,5 +144,4 @@ def test_a_child_freed_with_its_old_time_wrong_form_breaks(
 
 def test_the_claim_has_no_locking_operand() -> None:
     """The forms that the two tests above refuse: what feeds the UPDATE stands inside array(..)."""
-    for name in ("task.claim_plan", "task.claim_pool"):
-        assert "where t.id = any(array(select x.id from" in query(name)
+    assert "where t.id = any(array(select x.id from" in query("task.claim")

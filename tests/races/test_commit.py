@@ -30,7 +30,7 @@ NO_BATCH_NO = (" and batch_no = $3", " and $3::int is not null")
 def one_page(held: Held, run: _core.Run, fence: str) -> bool:
     """Stores the row 1 behind a fence, as the commit of a first page does; True when the fence let it through."""
     held.text("insert into public.readings (id) values (1)")
-    rows = held.text(fence, run.task_id, run.attempt_no, 0, 1, LEASE, None, 1, False)
+    rows = held.text(fence, run.task_id, run.attempt_no, 0, 1, LEASE, None, 1, False, None)
     if rows:
         held.commit()
     else:
@@ -66,7 +66,7 @@ def test_a_fence_that_finds_no_row_looks_before_it_gives_up(
     content = page([1], after=1)
     ledger.commit(run, TARGET, [content], done=False, lease=LEASE)
     other = held()
-    assert other.run("run.fence", run.task_id, run.attempt_no, 0, 1, LEASE, None, 1, False) == []
+    assert other.run("run.fence", run.task_id, run.attempt_no, 0, 1, LEASE, None, 1, False, None) == []
     assert other.run("run.doubt_lock", run.task_id, run.attempt_no)[0]["status_code"] == "RUNNING"
     (found,) = other.run("run.doubt_look", run.task_id, 1)
     assert (found["run_id"], found["content_digest"]) == (run.run_id, content["rows"].digest)
@@ -120,7 +120,7 @@ def last_page(held: Held, run: _core.Run, *, task_first: bool) -> None:
     """The ledger's part of a last page up to its fence."""
     if task_first:
         held.run("task.lock", [run.task_id])
-    held.run("run.fence", run.task_id, run.attempt_no, 0, 1, LEASE, None, 0, True)
+    held.run("run.fence", run.task_id, run.attempt_no, 0, 1, LEASE, None, 0, True, None)
 
 
 def cancel(held: Held, run: _core.Run) -> None:

@@ -97,7 +97,7 @@ def test_a_fence_before_copy_wrong_form_breaks(
     """No limit of the server reaches a client that is stopped in a COPY, and now it holds its run."""
     (run,) = claim(ledger, ledger.plan(request(0, 10)))
     worker = held()
-    worker.run("run.fence", run.task_id, run.attempt_no, 0, 1, LEASE, None, 1, False)
+    worker.run("run.fence", run.task_id, run.attempt_no, 0, 1, LEASE, None, 1, False, None)
     worker.text("set local statement_timeout = '10min'")
     worker.text("set local idle_in_transaction_session_timeout = '200ms'")
     copying = worker.connection.cursor().copy("copy public.readings (id) from stdin")
@@ -182,7 +182,7 @@ def test_a_waiting_statement_wrong_form_breaks(
     (run,) = claim(ledger, ledger.plan(request(0, 10)), lease=1)
     database.wait_until_lease_over(run)
     worker, other = held(), held()
-    worker.run("run.fence", run.task_id, run.attempt_no, 0, 1, LEASE, None, 1, False)
+    worker.run("run.fence", run.task_id, run.attempt_no, 0, 1, LEASE, None, 1, False, None)
     assert other.run(name, *values(run)) == []
     other.text("set local lock_timeout = '50ms'")
     with pytest.raises(psycopg.errors.LockNotAvailable):

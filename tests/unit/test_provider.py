@@ -246,6 +246,16 @@ def test_a_field_named_as_a_method() -> None:
         ({"pool": ""}, "pool is ''"),
         ({"version": 2}, "version is 2"),
         ({"Params": {"a": int}}, "give a class"),
+        ({"rate": "fast"}, r"rate is 'fast'; give calls per time"),
+        ({"rate": 10}, "rate is 10"),
+        ({"rate": "10/m"}, 'rate is .10/m.: .*the unit "m" is unknown'),
+        ({"rate_key": ""}, "rate_key is ''"),
+        ({"mutex_key": 5}, "mutex_key is 5"),
+        ({"mutex_key": ("warehouse",)}, "mutex_key is"),
+        ({"mutex_key": ("warehouse", 0)}, "mutex_key has 0 slots"),
+        ({"mutex_key": ("warehouse", True)}, "mutex_key has True slots"),
+        ({"ordered": 1}, "ordered is 1"),
+        ({"ordered": True, "cursor_type": "token"}, "a provider of tokens has none"),
     ],
 )
 def test_a_wrong_class(body: dict[str, Any], complaint: str) -> None:
@@ -283,7 +293,12 @@ def test_attributes_that_are_right() -> None:
         labels={"team": "data"},
         contract="freeze",
         mode="merge",
+        rate="600/min",
+        rate_key="shop",
+        mutex_key=["warehouse", 3],
+        ordered=True,
     )
+    assert kind.mutex_key == ("warehouse", 3)
     assert (kind.primary_key, kind.backoff) == (("id",), ("1 s",))
     make(cursor_type="id", slice=1000, origin=1)
     make(cursor_type="token")

@@ -170,7 +170,6 @@ def test_triggers(trigger: Any, expected: dict[str, Any]) -> None:
         ({"trigger": ""}, "trigger is empty"),
         ({"trigger": {"scheduler": "AIRFLOW"}}, "log \\(required\\)"),
         ({"trigger": 17}, "trigger is 17"),
-        ({"depends_on": (1,)}, "depends_on is not in this version"),
         ({"params": {"a": {1, 2}}}, "a"),
         ({"params": [1]}, "params is"),
         ({"deadline": dt.datetime(2013, 1, 1)}, "no time zone"),  # noqa: DTZ001 # the point
@@ -182,6 +181,23 @@ def test_triggers(trigger: Any, expected: dict[str, Any]) -> None:
 def test_what_is_refused(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         built(flights(), **asked)
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "slots"),
+    [(None, None, None), ("warehouse", "warehouse", None), (("warehouse", 3), "warehouse", 3)],
+)
+def test_a_mutex_and_its_number_of_slots(given: Any, key: str | None, slots: int | None) -> None:
+    class Locked(Ids):
+        name = "locked"
+        mutex_key = given
+
+    made = built(Locked(), window=(0, 1))
+    assert (made["mutex_key"], made["mutex_slots"]) == (key, slots)
+
+
+def test_what_a_plan_waits_for_is_left_to_whoever_has_the_ledger() -> None:
+    assert built(flights(), depends_on=("orders", 7))["depends_on"] == []
 
 
 def test_a_class_of_a_function_is_local() -> None:

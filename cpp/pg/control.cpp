@@ -1,0 +1,186 @@
+#include "pg/control.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "core/keys.hpp"
+#include "pg/cursor.hpp"
+#include "pg/plan.hpp"
+#include "pg/row.hpp"
+#include "pg/run.hpp"
+
+namespace strandline::pg {
+namespace {
+
+using nlohmann::json;
+
+// An operator's own run is as long as its transaction.
+constexpr std::int64_t moment = 60'000'000;
+
+// Finds the live tasks, locks them, moves them, and says so in the audit trail where anything changed. `first` runs before: for what
+// lies above tasks in the order of locks. It returns whether it changed anything.
+template <class First, class Move>
+std::vector<Left> act(Session& session, const Subject& subject, const char* verb, const std::string& actor,
+                      const std::string& reason, First first, Move move) {
+  return session.transact(page_limits, [&](Transaction& transaction) {
+    std::vector<Left> out;
+    const bool changed = first(transaction);
+    const auto tasks = lock_live(transaction, subject);
+    if (!tasks.empty()) {
+      for (const auto& row : move(transaction, tasks)) out.push_back({integer(row, "id"), text(row, "status_code"), 0});
+    }
+    std::vector<std::int64_t> moved;
+    for (const auto& each : out) moved.push_back(each.task);
+    if (changed || !moved.empty()) audit(transaction, verb, subject, actor, reason, moved);
+    return out;
+  });
+}
+
+const auto nothing_first = [](Transaction&) { return false; };
+
+// The cursor before its tasks, so that no planner slips in between.
+auto hold_cursor(const Subject& subject, bool held) {
+  return [&subject, held](Transaction& transaction) {
+    return subject.cursor != 0 && !transaction.run("plan.hold_cursor", Params{subject.cursor, held}).empty();
+  };
+}
+
+[[noreturn]] void refuse(std::int64_t task, const std::string& why) {
+  throw core::Error{core::ErrorCode::Conflict, "task " + std::to_string(task) + " " + why};
+}
+
+// The page that a task failed at, as its run described it.
+struct BadPage {
+  std::optional<std::string> before;
+  std::optional<std::string> after;
+  bool done = false;
+  std::int64_t size = 0;
+  std::string error;
+};
+
+std::optional<std::string> token(const json& page, const char* name) {
+  const auto found = page.find(name);
+  if (found == page.end() || found->is_null()) return std::nullopt;
+  return found->get<std::string>();
+}
+
+std::optional<BadPage> bad_page(const pqxx::row& task) {
+  const auto error = maybe_text(task, "last_error");
+  if (!error) return std::nullopt;
+  const json told = json::parse(*error);
+  const auto page = told.find("page");
+  if (page == told.end() || !page->is_object()) return std::nullopt;
+  return BadPage{token(*page, "before"), token(*page, "after"), page->value("done", false),
+                 page->value("size", std::int64_t{0}), *error};
+}
+
+}  // namespace
+
+std::vector<Left> pause(Session& session, const Subject& subject, const std::string& actor, const std::string& reason) {
+  return act(session, subject, "pause", actor, reason, hold_cursor(subject, true),
+             [](Transaction& transaction, const std::vector<std::int64_t>& tasks) {
+               auto rows = transaction.run("task.pause", Params{tasks});
+               admit(transaction, rows);
+               return rows;
+             });
+}
+
+std::vector<Left> resume(Session& session, const Subject& subject, const std::string& actor,
+                         const std::string& reason) {
+  return act(session, subject, "resume", actor, reason, hold_cursor(subject, false),
+             [](Transaction& transaction, const std::vector<std::int64_t>& tasks) {
+               auto rows = transaction.run("task.resume", Params{tasks});
+               admit(transaction, rows);
+               return rows;
+             });
+}
+
+std::vector<Left> trigger(Session& session, const Subject& subject, const std::string& actor,
+                          const std::string& reason) {
+  return act(session, subject, "trigger", actor, reason, nothing_first,
+             [](Transaction& transaction, const std::vector<std::int64_t>& tasks) {
+               auto rows = transaction.run("task.trigger", Params{tasks});
+               std::vector<std::string> keys;
+               for (const auto& row : rows) {
+                 if (const auto key = maybe_text(row, "mutex_key")) keys.push_back(*key);
+               }
+               if (!keys.empty()) transaction.run("task.admit", Params{keys});
+               return rows;
+             });
+}
+
+std::vector<Left> set_priority(Session& session, const Subject& subject, std::int64_t priority,
+                               const std::string& actor, const std::string& reason) {
+  if (priority < 1 || priority > 9)
+    throw core::Error{core::ErrorCode::ConfigError,
+                      "priority is " + std::to_string(priority) + "; it goes from 1 (first) to 9 (last)"};
+  return act(session, subject, "priority", actor, reason, nothing_first,
+             [priority](Transaction& transaction, const std::vector<std::int64_t>& tasks) {
+               return transaction.run("task.priority", Params{tasks, priority});
+             });
+}
+
+Skipped skip(Session& session, std::int64_t task, const std::string& actor, const std::string& reason) {
+  std::optional<std::int64_t> cursor;
+  std::int64_t plan = 0;
+  Skipped out = session.transact(page_limits, [&](Transaction& transaction) {
+    const auto known = transaction.run("task.look", Params{task});
+    if (known.empty()) refuse(task, "is not known");
+    plan = integer(known[0], "plan_id");
+    cursor = maybe_integer(known[0], "cursor_id");
+    if (cursor) transaction.run("plan.lock", Params{*cursor});
+    transaction.run("task.retry_plans", Params{std::vector<std::int64_t>{plan}});
+    lock_tasks(transaction, {task});
+    const auto row = transaction.run("task.look", Params{task})[0];
+    const auto page = bad_page(row);
+    if (!page) {
+      // An earlier call has passed over it.
+      const auto last = transaction.run("run.skipped", Params{task});
+      if (!last.empty()) return Skipped{integer(last[0], "batch_no"), text(last[0], "status_code")};
+      refuse(task,
+             "has no page to pass over: skip is for a page that came and could not be stored, and its last error"
+             " names none");
+    }
+    const auto status = text(row, "status_code");
+    if (status == "RUNNING") refuse(task, "runs: it may store the page yet; pause or cancel it first");
+    if (status == "SUCCEEDED") refuse(task, "has succeeded: there is nothing to pass over");
+    if (!page->after && !page->done)
+      refuse(task, "failed at a page without a cursor behind it: there is nothing to go on from. Repair the page");
+    if (status != "QUEUED") {
+      check_missing(transaction, transaction.run("task.retry_find", Params{std::vector<std::int64_t>{task}})[0]);
+      if (transaction.run("task.retry", Params{task}).empty())
+        refuse(task, "needs a task that has failed or was cancelled; retry that one first");
+    }
+    const auto taken = transaction.run("task.take", Params{task, actor, moment});
+    if (taken.empty()) refuse(task, "is no longer what it was; look again");
+    Run run = read_run(taken[0], actor);
+    const std::int64_t batch = run.batch_no + 1;
+    transaction.run("run.fence",
+                    Params{run.task_id, run.attempt_no, run.batch_no, std::int64_t{1}, moment,
+                           page->after ? page->after : run.checkpoint, std::int64_t{0}, page->done, run.reached});
+    transaction.run("run.skip",
+                    Params{run.task_id, batch, run.run_id, run.walk_no, page->before, page->after, page->size,
+                           core::sha256({}), core::batch_key(run.task_key, run.walk_no, batch), page->error});
+    if (page->done) {
+      cover(transaction, run, batch);
+      leave(transaction, {task}, {"SUCCEEDED", "DONE"});
+    } else {
+      const json cause{
+          {"origin", "operator"},
+          {"kind", "skip"},
+          {"message", actor + " passed over page " + std::to_string(batch) + (reason.empty() ? "" : ": " + reason)},
+          {"where", "task:" + std::to_string(task)}};
+      end_run(transaction, run, "YIELDED", "SKIPPED", actor, cause.dump());
+      leave(transaction, {task}, {"QUEUED", "SKIPPED"});
+    }
+    transaction.run("task.error", Params{task, std::nullopt});
+    Subject subject;
+    subject.task = task;
+    audit(transaction, "skip", subject, actor, reason, {task});
+    return Skipped{batch, page->done ? "SUCCEEDED" : "QUEUED"};
+  });
+  if (cursor) fold(session, *cursor);
+  close_plan(session, plan);
+  return out;
+}
+
+}  // namespace strandline::pg

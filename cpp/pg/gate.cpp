@@ -1,0 +1,179 @@
+#include "pg/gate.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "pg/plan.hpp"
+#include "pg/row.hpp"
+#include "pg/task.hpp"
+
+namespace strandline::pg {
+namespace {
+
+using Kind = Dependency::Kind;
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw core::Error{core::ErrorCode::ConfigError, "depends_on: " + why};
+}
+
+std::vector<std::int64_t> of_kind(const PlanRequest& request, Kind kind) {
+  std::set<std::int64_t> out;
+  for (const auto& each : request.depends_on) {
+    if (each.kind == kind) out.insert(each.id);
+  }
+  return {out.begin(), out.end()};
+}
+
+// A dependency as an edge: the key of its gate, or a task's id as text, and whether any end will do.
+using Wanted = std::map<std::string, bool>;
+
+void add(Wanted& wanted, const std::string& key, bool resolved) {
+  // Asked for in both ways, the stricter one counts.
+  const auto [entry, fresh] = wanted.try_emplace(key, resolved);
+  if (!fresh) entry->second = entry->second && resolved;
+}
+
+// Gates of plans. A plan that succeeded is no longer waited for.
+void add_plans(Transaction& transaction, const PlanRequest& request, Wanted& wanted) {
+  const auto plans = of_kind(request, Kind::Plan);
+  if (plans.empty()) return;
+  std::map<std::int64_t, std::string> status;
+  for (const auto& row : transaction.run("gate.plans", Params{plans}))
+    status[integer(row, "id")] = text(row, "status_code");
+  for (const auto& each : request.depends_on) {
+    if (each.kind != Kind::Plan) continue;
+    const auto found = status.find(each.id);
+    if (found == status.end()) refuse("there is no plan " + std::to_string(each.id));
+    if (found->second == "SUCCEEDED" || (each.resolved && found->second != "ACTIVE")) continue;
+    transaction.run("gate.plan", Params{each.id});
+    add(wanted, "plan:" + std::to_string(each.id), each.resolved);
+  }
+}
+
+// Gates of streams, at the end of the window.
+void add_cursors(Transaction& transaction, const PlanRequest& request, std::optional<std::int64_t> cursor,
+                 std::optional<core::Interval> window, Wanted& wanted) {
+  const auto cursors = of_kind(request, Kind::Cursor);
+  if (cursors.empty()) return;
+  if (!window || window->hi == INT64_MAX)
+    refuse("only a plan with a window can wait until a stream is covered; name a plan or a task instead");
+  const auto found = transaction.run("gate.cursors", Params{cursors});
+  if (static_cast<std::size_t>(found.size()) != cursors.size()) refuse("one of the streams is not known");
+  for (const auto& row : found) {
+    const auto id = integer(row, "id");
+    const std::string name = text(row, "provenance_code") + ">" + text(row, "cursor_key");
+    if (cursor && id == *cursor) refuse(name + " is what this plan loads: it would wait for itself");
+    if (text(row, "cursor_type_code") != request.type_code)
+      refuse(name + " counts " + text(row, "cursor_type_code") + " and this window counts " + request.type_code);
+    if (integer(row, "value_norm") >= window->hi) continue;
+    transaction.run("gate.cover", Params{id, window->hi});
+    add(wanted, "cursor:" + std::to_string(id) + ":" + std::to_string(window->hi), false);
+  }
+}
+
+}  // namespace
+
+Parents lock_parents(Transaction& transaction, const PlanRequest& request, std::optional<std::int64_t> cursor,
+                     std::optional<core::Interval> window, const std::vector<std::int64_t>& older) {
+  Parents out;
+  if (request.depends_on.empty()) return out;
+  Wanted gates;
+  add_plans(transaction, request, gates);
+  add_cursors(transaction, request, cursor, window, gates);
+  std::map<std::int64_t, bool> tasks;
+  for (const auto& each : request.depends_on) {
+    if (each.kind != Kind::Task) continue;
+    const auto [entry, fresh] = tasks.try_emplace(each.id, each.resolved);
+    if (!fresh) entry->second = entry->second && each.resolved;
+  }
+  const auto lock = [&](const std::vector<std::int64_t>& ids, const std::vector<std::string>& keys) {
+    return transaction.run("gate.parents", Params{ids, keys});
+  };
+  std::vector<std::int64_t> ids;
+  for (const auto& [id, resolved] : tasks) ids.push_back(id);
+  std::vector<std::string> strict;
+  std::vector<std::string> lax;
+  for (const auto& [key, resolved] : gates) (resolved ? lax : strict).push_back(key);
+  const auto take = [&](const pqxx::result& rows, bool resolved) {
+    for (const auto& row : rows) {
+      const auto id = integer(row, "id");
+      const auto task = tasks.find(id);
+      const bool any_end = task == tasks.end() ? resolved : task->second;
+      const auto status = text(row, "status_code");
+      const bool over = status == "FAILED" || status == "CANCELLED";
+      if (status == "SUCCEEDED" || (any_end && over)) continue;
+      out.ids.push_back(id);
+      out.kinds.emplace_back(any_end ? "ALL_RESOLVED" : "ALL_SUCCEEDED");
+      out.fallen = out.fallen || over;
+    }
+  };
+  // Gates have smaller ids than tasks, so this is the ascending order in which every other verb takes them.
+  take(lock({}, lax), true);
+  take(lock({}, strict), false);
+  const auto found = lock(ids, {});
+  if (static_cast<std::size_t>(found.size()) != ids.size()) refuse("one of the tasks is not known");
+  take(found, false);
+  if (out.ids.empty()) return out;
+  if (!older.empty() && !ids.empty() && ids.back() > older.front()) {
+    refuse("task " + std::to_string(ids.back()) + " is newer than task " + std::to_string(older.front()) +
+           ", which this window takes up again and which cannot wait for it; name its plan instead");
+  }
+  const auto cycle = transaction.run("gate.cycle", Params{out.ids, cursor, window ? window->lo : INT64_MAX, older});
+  if (!cycle.empty())
+    refuse("what this plan would wait for waits for this plan's own window (task " + text(cycle[0], "id") + " of " +
+           text(cycle[0], "provenance_code") + "): neither could ever begin");
+  return out;
+}
+
+void open_gates(Session& session, std::optional<std::int64_t> cursor) {
+  std::vector<std::int64_t> due;
+  session.transact(page_limits, [&](Transaction& transaction) {
+    due.clear();
+    for (const auto& row : transaction.run("gate.due", Params{cursor})) due.push_back(integer(row, "id"));
+  });
+  // One at a time: a gate may have a million tasks behind it.
+  for (const auto gate : due) {
+    session.transact(plan_limits, [&](Transaction& transaction) {
+      lock_tasks(transaction, {gate});
+      if (!transaction.run("gate.open", Params{std::vector<std::int64_t>{gate}}).empty())
+        leave(transaction, {gate}, {"SUCCEEDED", "DONE"});
+    });
+  }
+}
+
+std::vector<std::int64_t> end_gate(Transaction& transaction, std::int64_t plan, const std::string& status) {
+  std::vector<std::int64_t> plans;
+  const auto found = transaction.run("gate.of_plan", Params{plan});
+  if (found.empty()) return plans;
+  const std::vector<std::int64_t> gate{integer(found[0], "id")};
+  lock_tasks(transaction, gate);
+  if (status == "SUCCEEDED") {
+    if (!transaction.run("gate.open", Params{gate}).empty()) leave(transaction, gate, {"SUCCEEDED", "DONE"});
+    return plans;
+  }
+  const Exit exit = status == "CANCELLED" ? Exit{"CANCELLED", "CANCELLED"} : Exit{"FAILED", "FAILED"};
+  for (const auto& each : leave(transaction, gate, exit)) {
+    if (each.plan != 0) plans.push_back(each.plan);
+  }
+  return plans;
+}
+
+std::int64_t end_stuck_gates(Session& session) {
+  const auto stuck =
+      session.transact(page_limits, [](Transaction& transaction) { return transaction.run("gate.stuck"); });
+  for (const auto& row : stuck) {
+    std::vector<std::int64_t> plans;
+    session.transact(plan_limits, [&](Transaction& transaction) {
+      const std::vector<std::int64_t> plan{integer(row, "plan_id")};
+      const auto locked = transaction.run("gate.plans", Params{plan});
+      const auto status = locked.empty() ? std::string{"CANCELLED"} : text(locked[0], "status_code");
+      plans.clear();
+      if (status != "ACTIVE") plans = end_gate(transaction, plan.front(), status);
+    });
+    close_plans(session, {plans.begin(), plans.end()});
+  }
+  return static_cast<std::int64_t>(stuck.size());
+}
+
+}  // namespace strandline::pg

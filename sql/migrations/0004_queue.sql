@@ -1,0 +1,153 @@
+-- The queue: limits of rate, gates for dependencies on plans and streams, held cursors, the reach of ordered pages, wishes to workers.
+
+-- Rates --------------------------------------------------------------------------------------------------------------
+
+create table strandline.ing_rate_limit (
+  key text primary key,
+  per_second float8 check (per_second > 0),
+  burst float8 not null default 1 check (burst >= 1),
+  tat timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default now()
+) with (fillfactor = 50);
+comment on table strandline.ing_rate_limit is 'Rates that all workers share: one row per key, moved along by each taker (GCRA).';
+comment on column strandline.ing_rate_limit.key is 'What is limited; a provider''s rate_key.';
+comment on column strandline.ing_rate_limit.per_second is 'Calls per second; null for a key that has no rate and may only be paused.';
+comment on column strandline.ing_rate_limit.burst is 'How many calls may come at once.';
+comment on column strandline.ing_rate_limit.tat is 'Theoretical arrival time: when the reserved calls are used up.';
+comment on column strandline.ing_rate_limit.created_at is 'When the row was written.';
+
+-- Gates --------------------------------------------------------------------------------------------------------------
+-- A gate is a task of kind GATE that no worker claims: it ends with its plan, or when its stream is covered up to its bound, and
+-- so lets any number of tasks wait for either with one edge each. Its id is negative: below every task's, so that the rule
+-- "a parent's id is smaller" holds for tasks that are older than their gate. It lies in no plan (plan 0) and in generation 0,
+-- where no planner looks.
+
+create sequence strandline.ing_gate_id_seq increment by -1 maxvalue -1 start with -1;
+create index ing_task_gate on strandline.ing_task (cursor_id, lo) where generation = 0 and status_code = 'QUEUED';
+
+create function strandline.gate_key(of_in text) returns bytea
+language sql immutable parallel safe set search_path = pg_catalog as $function$ select sha256(convert_to('gate:' || of_in, 'UTF8')) $function$;
+comment on function strandline.gate_key(text) is 'The key of the gate of plan:ID, or of cursor:ID:BOUND.';
+
+-- Plans, cursors, runs -----------------------------------------------------------------------------------------------
+
+alter table strandline.ing_plan add column pool text;
+comment on column strandline.ing_plan.pool is 'The pool of its tasks, by which workers of one plan know its limit.';
+update strandline.ing_plan p set pool = (select t.pool from strandline.ing_task t where t.plan_id = p.id order by t.id limit 1);
+create index ing_plan_active on strandline.ing_plan (id) where status_code = 'ACTIVE';
+
+alter table strandline.ing_cursor add column held boolean not null default false;
+comment on column strandline.ing_cursor.held is 'Paused by an operator: what is planned on it is held too.';
+
+alter table strandline.ing_task_run add column reached bigint;
+comment on column strandline.ing_task_run.reached is 'All below this bound is committed, in the cursor''s unit; null where the provider does not say.';
+
+-- Renewals and pages of a run stay HOT: what they change is in no index, nor in the predicate of one, and all rows of a page find room
+-- for their next version beside themselves, also when one statement renews them all.
+drop index strandline.ing_task_run_live;
+create index ing_task_run_live on strandline.ing_task_run (task_id) where finished_at is null;
+
+create or replace function strandline.partition_ahead(highest_in bigint) returns void
+language plpgsql security definer set search_path = pg_catalog as $function$
+declare
+  part bigint;
+  parent text;
+  width constant bigint := 1000000;
+begin
+  -- One planner at a time makes partitions; the others find them made.
+  perform pg_advisory_xact_lock(hashtextextended('strandline.partition_ahead', 0));
+  for part in 0 .. highest_in / width + 1 loop
+    foreach parent in array array['ing_task_run', 'ing_task_run_batch', 'ing_coverage'] loop
+      if to_regclass(format('strandline.%I', parent || '_p' || part)) is null then
+        execute format('create table strandline.%I (like strandline.%I including defaults including constraints including storage) with (fillfactor = %s)',
+          parent || '_p' || part, parent, case parent when 'ing_task_run' then 40 else 100 end);
+        execute format('alter table strandline.%I attach partition strandline.%I for values from (%s) to (%s)',
+          parent, parent || '_p' || part, part * width, (part + 1) * width);
+      end if;
+    end loop;
+  end loop;
+end $function$;
+
+do $fill$
+declare
+  part regclass;
+begin
+  for part in select inhrelid::regclass from pg_inherits where inhparent = 'strandline.ing_task_run'::regclass loop
+    execute format('alter table %s set (fillfactor = 40)', part);
+  end loop;
+end $fill$;
+
+create index ing_audit_event_subject on strandline.ing_audit_event (subject, id);
+
+-- Dictionaries -------------------------------------------------------------------------------------------------------
+
+insert into strandline.ing_dict_type (type_code, description, extensible) values
+  ('reason', 'Why a plan, a task or a run is as it is, or ended.', false),
+  ('cause_origin', 'Where the cause of a run''s end lies.', false),
+  ('dependency_kind', 'What a task needs of the one that it waits for.', false);
+
+insert into strandline.ing_dict_item (type_code, item_code, description, is_default) values
+  ('task_kind', 'GATE', 'Waits for a plan''s end or a stream''s coverage on behalf of other tasks; never claimed.', false),
+  ('worker_status', 'DRAINING', 'Asked to end after the page in hand.', false),
+  ('worker_status', 'QUARANTINED', 'Claims nothing until it is released.', false),
+  ('cause_origin', 'SOURCE', 'The provider, or what it reads.', false),
+  ('cause_origin', 'ENGINE', 'strandline itself.', true),
+  ('cause_origin', 'DESTINATION', 'The target refused.', false),
+  ('cause_origin', 'OPERATOR', 'A person asked for it.', false),
+  ('dependency_kind', 'ALL_SUCCEEDED', 'Its success.', true),
+  ('dependency_kind', 'ALL_RESOLVED', 'Any end of it.', false),
+  ('reason', 'BACKING_OFF', 'Waits after a failure; progress sets the ladder back.', false),
+  ('reason', 'BUDGET', 'The worker''s seconds or tasks were used up; the task goes on elsewhere or later.', false),
+  ('reason', 'CANCELLED', 'Ended by request.', false),
+  ('reason', 'CAPPED', 'The window has more slices than max_slices lets one plan hold; the next plan takes the rest.', false),
+  ('reason', 'CONFIG', 'The source refused the configuration, or the provider has a bug; waiting does not heal it.', false),
+  ('reason', 'COUNT_MISMATCH', 'The source reported a total and the committed records differ from it.', false),
+  ('reason', 'CURSOR_EXPIRED', 'The source no longer accepts the token.', false),
+  ('reason', 'DATA', 'A page or a row is not what the contract says.', false),
+  ('reason', 'DEADLINE', 'The deadline passed first.', false),
+  ('reason', 'DEPENDENCY', 'Waits for other tasks.', false),
+  ('reason', 'DONE', 'It committed the last page of its task.', false),
+  ('reason', 'DRAINING', 'Its worker was asked to end; the task goes on elsewhere.', false),
+  ('reason', 'DUE', 'Can be claimed now, or waits for its scheduled time only.', false),
+  ('reason', 'EMPTY_WINDOW', 'The window holds nothing: it ends where it starts.', false),
+  ('reason', 'FAILED', 'Ended by an error; last_error of the task and errors of the run say which.', false),
+  ('reason', 'FATAL', 'The provider said that no retry can help.', false),
+  ('reason', 'INTERRUPTED', 'The worker was asked to stop (Ctrl-C, SIGTERM) and gave the task back.', false),
+  ('reason', 'IN_FLIGHT', 'What is missing of the window is in the hands of other plans.', false),
+  ('reason', 'LEASE_LOST', 'The lease passed without a sign of life; the task is given up after max_losses of these without a committed page between them.', false),
+  ('reason', 'MUTEX', 'Waits for the tasks that share its mutex key.', false),
+  ('reason', 'NOTHING_FAILED', 'Only what failed was asked for, and nothing did.', false),
+  ('reason', 'NOTHING_MISSING', 'All of the window is covered, or a value with this content is in the target already.', false),
+  ('reason', 'PAUSED', 'Held until somebody resumes it.', false),
+  ('reason', 'PROVIDER_GONE', 'The process that held the local provider or value is gone.', false),
+  ('reason', 'QUARANTINED', 'Its worker was put under quarantine; the task goes on elsewhere.', false),
+  ('reason', 'RATE_LIMITED', 'The source asked to wait, or the shared rate is used up; never a failure.', false),
+  ('reason', 'REOPENED', 'A planner found its closed cut missing and queued it again, checkpoint kept.', false),
+  ('reason', 'RESTART', 'The walk begins again: its pages had no token to go on from.', false),
+  ('reason', 'RETRIED', 'Somebody asked for it again.', false),
+  ('reason', 'REWOUND', 'The cursor was rewound; work for the older generation ended.', false),
+  ('reason', 'SKIPPED', 'An operator passed over a page that can never be stored.', false),
+  ('reason', 'SPLIT', 'Its slice was cut anew.', false),
+  ('reason', 'STALLED', 'The provider''s call took longer than page_timeout.', false),
+  ('reason', 'TRANSIENT', 'The source failed in a way that may pass.', false),
+  ('reason', 'UNREACHABLE', 'The server was away for long; the task goes on with whoever claims it next.', false),
+  ('reason', 'UPSTREAM_FAILED', 'A task that it needs failed or was cancelled.', false);
+
+-- Roles --------------------------------------------------------------------------------------------------------------
+
+do $roles$
+declare
+  schema_name text := (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = 'strandline.ing_instance'::regclass);
+  runner text := schema_name || '_runner';
+  reader text := schema_name || '_reader';
+begin
+  if exists (select from pg_roles where rolname = reader) then
+    execute format('grant select on %I.ing_rate_limit to %I', schema_name, reader);
+  end if;
+  if exists (select from pg_roles where rolname = runner) then
+    execute format('grant select, insert, update on %I.ing_rate_limit to %I', schema_name, runner);
+    execute format('grant usage on sequence %I.ing_gate_id_seq to %I', schema_name, runner);
+    -- A cut that is planned again gets the dependencies of its new plan; surplus places of a pool go when they come free.
+    execute format('grant delete on %1$I.ing_task_dependency, %1$I.ing_pool_slot to %2$I', schema_name, runner);
+  end if;
+end $roles$;

@@ -1,0 +1,75 @@
+-- Dependencies: edges between tasks, and the gates that stand for a whole plan or for a stream's coverage.
+
+-- name: gate.cover
+-- Makes the gate of cursor $1 at bound $2, if it is new.
+insert into strandline.ing_task (id, idempotent_key, kind_code, plan_id, slice_id, cursor_id, generation, lo, hi, provenance_code, operation_code, params, pool, held, reason_code)
+overriding system value select nextval('strandline.ing_gate_id_seq'), strandline.gate_key('cursor:' || c.id || ':' || $2::bigint), 'GATE', 0, 0, c.id, 0, $2, $2, c.provenance_code, c.operation_code,
+  json_build_object('cursor', c.id, 'bound', $2::bigint), '', true, 'DEPENDENCY' from strandline.ing_cursor c where c.id = $1
+on conflict (idempotent_key) do nothing;
+
+-- name: gate.cursors
+-- Cursors $1, to be waited for: what they count and how far they are.
+select id, provenance_code, cursor_key, cursor_type_code, value_norm from strandline.ing_cursor where id = any($1::bigint[]) order by id;
+
+-- name: gate.cycle
+-- What parents $1 wait for, back to tasks $4 or to a gate on cursor $2 beyond bound $3: a row means that somebody would wait for itself.
+with recursive w(id) as (select unnest($1::bigint[]) union select n.id from w join strandline.ing_task t on t.id = w.id cross join lateral (
+   select e.requires_task_id as id from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied
+   union all select x.id from strandline.ing_task x where t.kind_code = 'GATE' and t.cursor_id is null and x.plan_id = (t.params ->> 'plan')::bigint
+     and x.status_code in ('QUEUED', 'RUNNING', 'FAILED', 'CANCELLED') and (x.unmet > 0 or x.id = any($4::bigint[]))
+   union all select x.id from strandline.ing_task x where t.kind_code = 'GATE' and x.cursor_id = t.cursor_id and x.generation > 0
+     and x.status_code in ('QUEUED', 'RUNNING') and x.lo < t.lo and (x.unmet > 0 or x.id = any($4::bigint[]))) n)
+select t.id, t.provenance_code from w join strandline.ing_task t on t.id = w.id where t.id = any($4::bigint[]) or (t.kind_code = 'GATE' and t.cursor_id = $2 and t.lo > $3) limit 1;
+
+-- name: gate.depend
+-- Makes every live task of plan $1 wait for parents $2 in the ways $3; they are locked and not over in that way.
+insert into strandline.ing_task_dependency (task_id, requires_task_id, kind_code) select t.id, x.id, x.kind from strandline.ing_task t
+cross join unnest($2::bigint[], $3::text[]) x(id, kind) where t.plan_id = $1;
+
+-- name: gate.due
+-- Gates that can open: of cursor $1 (null: of any) where its watermark has reached their bound.
+select g.id from strandline.ing_task g join strandline.ing_cursor c on c.id = g.cursor_id
+where g.generation = 0 and g.status_code = 'QUEUED' and g.cursor_id is not null and ($1::bigint is null or g.cursor_id = $1) and g.lo <= c.value_norm order by g.id;
+
+-- name: gate.forget
+-- Takes tasks $1 out of what they waited for: the plan that takes them up says anew what that is.
+delete from strandline.ing_task_dependency where task_id = any($1::bigint[]);
+
+-- name: gate.inherit
+-- Tasks $2 wait for what task $1, locked, waits for.
+insert into strandline.ing_task_dependency (task_id, requires_task_id, kind_code, satisfied) select n.id, e.requires_task_id, e.kind_code, e.satisfied
+from strandline.ing_task_dependency e cross join unnest($2::bigint[]) n(id) where e.task_id = $1;
+
+-- name: gate.of_plan
+-- The gate of plan $1, while somebody waits at it.
+select id from strandline.ing_task where idempotent_key = strandline.gate_key('plan:' || $1::bigint) and status_code = 'QUEUED';
+
+-- name: gate.open
+-- Begins the end of gates $1, locked: a gate passes through RUNNING as every task does.
+update strandline.ing_task set status_code = 'RUNNING' where id = any($1::bigint[]) and status_code = 'QUEUED' and kind_code = 'GATE' returning id;
+
+-- name: gate.parents
+-- Tasks $1 and gates of keys $2 as they stand; nothing of them can end before the end of this transaction.
+select id, kind_code, status_code from strandline.ing_task where id = any(array(select unnest($1::bigint[]) union select g.id from strandline.ing_task g
+ where g.idempotent_key = any(array(select strandline.gate_key(k) from unnest($2::text[]) k)))) order by id for share;
+
+-- name: gate.plan
+-- Makes the gate of plan $1, if it is new; FAILED where the plan ended otherwise than in success.
+insert into strandline.ing_task (id, idempotent_key, kind_code, plan_id, slice_id, generation, provenance_code, operation_code, params, pool, held, status_code, reason_code)
+overriding system value select nextval('strandline.ing_gate_id_seq'), strandline.gate_key('plan:' || p.id), 'GATE', 0, 0, 0, p.provenance_code, p.operation_code, json_build_object('plan', p.id), '', true,
+  case when p.status_code = 'ACTIVE' then 'QUEUED' else 'FAILED' end, case when p.status_code = 'ACTIVE' then 'DEPENDENCY' else 'FAILED' end from strandline.ing_plan p where p.id = $1
+on conflict (idempotent_key) do nothing;
+
+-- name: gate.plans
+-- Plans $1, to be waited for; none of them can close before the end of this transaction.
+select id, status_code from strandline.ing_plan where id = any($1::bigint[]) order by id for share;
+
+-- name: gate.stuck
+-- Gates whose plan closed without them, and how: its closer died between the two.
+select g.id, p.id as plan_id, p.status_code from strandline.ing_task g join strandline.ing_plan p on p.id = (g.params ->> 'plan')::bigint
+where g.generation = 0 and g.status_code = 'QUEUED' and g.cursor_id is null and p.status_code <> 'ACTIVE' order by g.id;
+
+-- name: gate.unmet
+-- Counts anew what tasks $1 wait for, while they are queued.
+update strandline.ing_task t set unmet = (select count(*) from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied), reason_code = 'DEPENDENCY'
+where t.id = any($1::bigint[]) and t.status_code = 'QUEUED';

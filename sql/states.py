@@ -178,8 +178,8 @@ def _arms(machine: Machine, *, raising: bool) -> list[str]:
 def guard_sql(states: States) -> str:
     """CHECK constraints, guard functions and triggers of every stored object, as SQL text that ends with a newline.
 
-    The triggers' WHEN keeps plpgsql out of every write that changes no state. New rows are guarded by an AFTER trigger:
-    a BEFORE trigger on INSERT would take COPY's multi-row path away from plans of a million slices.
+    The triggers' WHEN holds the allowed moves, so that plpgsql runs only to refuse: the guard costs a comparison. They
+    are AFTER triggers: a BEFORE trigger on INSERT would take COPY's multi-row path away from plans of a million slices.
     """
     parts = ["-- Made from sql/states.json by `python sql/generate.py --guard`; do not edit here."]
     parts += [_guard_of(machine) for machine in states.machines if machine.table]
@@ -193,19 +193,19 @@ def _guard_of(machine: Machine) -> str:
     label = "%s" if len(machine.key) == 1 else "(" + ", ".join(f"{column} %s" for column in machine.key) + ")"
     new_key = ", ".join(f"new.{column}" for column in machine.key)
     moves = "\n".join(_arms(machine, raising=False))
-    attempt = ""
+    attempt, raised = "", ""
     if machine.attempt:
         column = machine.attempt
         takes = f"{machine.name} {label}: %s -> %s takes {column} from %s to %s"
         raising = "\n".join(_arms(machine, raising=True))
-        attempt = f"""
-  if new.{column} <> old.{column} + (case old.status_code
+        raised = f"""
+    and new.{column} = old.{column} + (case old.status_code
 {raising}
-    else false end)::int then
-    raise exception using errcode = 'SL001', message = format('{takes}',
-      {new_key}, old.status_code, new.status_code, old.{column}, new.{column}),
-      hint = 'A move back to {_requeued(machine)} raises {column} by one; every other move keeps it.';
-  end if;"""
+    else false end)::int"""
+        attempt = f"""
+  raise exception using errcode = 'SL001', message = format('{takes}',
+    {new_key}, old.status_code, new.status_code, old.{column}, new.{column}),
+    hint = 'A move back to {_requeued(machine)} raises {column} by one; every other move keeps it.';"""
     return f"""alter table {table} add constraint {machine.table}_status_code_check
   check (status_code in ({_list(names)}));
 
@@ -221,12 +221,14 @@ begin
     raise exception using errcode = 'SL001', message = format('{machine.name} {label}: %s -> %s is not an allowed move',
       {new_key}, old.status_code, new.status_code), hint = 'The allowed moves are in docs/states.md.';
   end if;{attempt}
-  return new;
+  return null;
 end $guard$;
 comment on function {function}() is 'Refuses every change of {machine.table}.status_code outside the state machine.';
 
-create trigger {machine.table}_move before update of status_code on {table}
-  for each row when (old.status_code is distinct from new.status_code) execute function {function}();
+create trigger {machine.table}_move after update of status_code on {table}
+  for each row when (old.status_code is distinct from new.status_code and not ((case old.status_code
+{moves}
+    else false end){raised})) execute function {function}();
 create trigger {machine.table}_begin after insert on {table}
   for each row when (new.status_code not in ({initial})) execute function {function}();"""
 

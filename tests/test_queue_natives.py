@@ -11,6 +11,7 @@ from strandline import _core
 from strandline.errors import ConfigError, Conflict, LeaseLost
 
 BY = "suite"
+LONG = 60_000_000
 
 
 def other_request(lo: int, hi: int, **changes: Any) -> dict[str, Any]:
@@ -65,18 +66,18 @@ def test_a_limited_pool_gives_its_places_and_no_more(ledger: _core.Ledger, datab
 
 def test_a_limit_below_what_runs_lets_it_end(ledger: _core.Ledger, database: Database) -> None:
     plan = ledger.plan(request(0, 100))
-    runs = claim(ledger, plan, 5)
+    runs = claim(ledger, plan, 5, lease=LONG)
     ledger.set_pool("default", 2, BY)
-    assert claim(ledger, plan) == []
+    assert claim(ledger, plan, lease=LONG) == []
     assert clean(ledger)
     for run in runs[:3]:
         finish(ledger, run)
-    assert claim(ledger, plan) == []
+    assert claim(ledger, plan, lease=LONG) == []
     finish(ledger, runs[3])
-    ledger.reap(lease=LEASE)
-    assert len(claim(ledger, plan)) == 1
+    ledger.reap(lease=LONG)
+    assert len(claim(ledger, plan, lease=LONG)) == 1
     ledger.set_pool("default", None, BY)
-    assert len(claim(ledger, plan)) == 4
+    assert len(claim(ledger, plan, lease=LONG)) == 4
     assert clean(ledger)
 
 
@@ -111,6 +112,26 @@ def test_a_yield_hands_the_mutex_on(ledger: _core.Ledger) -> None:
     assert ledger.give_back(first, "BUDGET", 0) == "QUEUED"
     (second,) = claim(ledger, plan)
     assert second.task_id != first.task_id
+    assert clean(ledger)
+
+
+def test_a_mutex_passes_by_a_pool_that_nobody_works(ledger: _core.Ledger, database: Database) -> None:
+    """What nobody claims gives its place to who waits, and gets it again later, whatever its priority."""
+    idle = ledger.plan(request(0, 10, mutex_key="api", pool="nobody", priority=1))
+    busy = ledger.plan(other_request(0, 10, mutex_key="api"))
+    assert ledger.claim(BY, 9, LONG, pool="default") == []
+    database.wait_until(
+        "(select bool_and(scheduled_at < clock_timestamp() - interval '500 ms') from strandline.ing_task)"
+    )
+    ledger.reap(lease=LEASE)
+    (run,) = ledger.claim(BY, 9, LONG, pool="default")
+    assert run.plan_id == busy["plan_id"]
+    assert clean(ledger)
+    finish(ledger, run)
+    database.wait_until("(select bool_and(scheduled_at <= clock_timestamp()) from strandline.ing_task)")
+    ledger.reap(lease=LONG)
+    (run,) = ledger.claim(BY, 9, LONG, pool="nobody")
+    assert run.plan_id == idle["plan_id"]
     assert clean(ledger)
 
 
@@ -529,3 +550,31 @@ def test_the_dictionary_of_reasons_is_that_of_the_state_machines(database: Datab
     known = {reason.code: reason.description for reason in machines.load(generate.ROOT / "states.json").reasons}
     rows = database.rows("select item_code, description from strandline.ing_dict_item where type_code = 'reason'")
     assert {row["item_code"]: row["description"] for row in rows} == known
+
+
+# Rereading ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "not folded", "folded", "cancelled with pages"])
+def test_append_never_reads_again_what_is_stored_or_will_be(state: str, ledger: _core.Ledger) -> None:
+    plan = ledger.plan(request(0, 20))
+    if state != "queued":
+        run, *_ = claim(ledger, plan)
+        if state.endswith("folded"):
+            finish(ledger, run)
+        if state == "folded":
+            ledger.fold(plan["cursor_id"])
+        if state == "cancelled with pages":
+            ledger.commit(run, TARGET, [page([0], after=1)], done=False, lease=LEASE)
+            ledger.cancel({"plan": plan["plan_id"]}, BY)
+            ledger.end_cancelled(run)
+    with pytest.raises(ConfigError, match="mode append would store twice"):
+        ledger.plan(request(0, 20, only="all"))
+
+
+def test_all_of_what_was_never_begun_is_the_first_reading(ledger: _core.Ledger, database: Database) -> None:
+    plan = ledger.plan(request(0, 20, only="all"))
+    assert (plan["generation"], plan["slices"]) == (1, 2)
+    assert ledger.plan(request(0, 20))["slices"] == 0
+    finish_all(ledger, plan)
+    assert database.ids() == list(range(20))

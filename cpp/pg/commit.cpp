@@ -4,8 +4,6 @@
 // server timeout reaches it there. The fence comes after the last COPY; behind it there is neither a COPY nor a wait for anything
 // but the ledger's own rows.
 
-#include <algorithm>
-
 #include "core/chain.hpp"
 #include "core/keys.hpp"
 #include "pg/failpoint.hpp"
@@ -69,12 +67,6 @@ struct Attempt {
   std::optional<std::string> wish;
 };
 
-// How far an ordered provider has come with these pages.
-std::optional<std::int64_t> reach(const std::vector<Page>& pages) {
-  const auto last = std::find_if(pages.rbegin(), pages.rend(), [](const Page& page) { return page.upto.has_value(); });
-  return last == pages.rend() ? std::nullopt : last->upto;
-}
-
 Attempt attempt(Session& session, const Run& run, const Target& target, const std::vector<Page>& pages,
                 const std::vector<core::Digest>& digests, bool done, std::int64_t lease) {
   const auto count = static_cast<std::int64_t>(pages.size());
@@ -97,7 +89,7 @@ Attempt attempt(Session& session, const Run& run, const Target& target, const st
   if (done) lock_tasks(transaction, {run.task_id});
   const auto& checkpoint = pages.back().after ? pages.back().after : run.checkpoint;
   const auto fenced = transaction.run("run.fence", Params{run.task_id, run.attempt_no, run.batch_no, count, lease,
-                                                          checkpoint, records, done, reach(pages)});
+                                                          checkpoint, records, done, pages.back().upto});
   if (fenced.empty()) return {};
   if (boolean(fenced[0], "cancel")) return {Outcome::Cancelled, {}, {}};
   const Columns c = columns(run, pages, counts, digests);
@@ -198,7 +190,8 @@ Committed commit(Session& session, Run& run, const Target& target, const std::ve
   run.batch_no = last_batch;
   run.page_no += static_cast<std::int64_t>(pages.size());
   if (pages.back().after) run.checkpoint = pages.back().after;
-  if (const auto reached = reach(pages)) run.reached = reached;
+  // A page that does not say how far it reaches takes the knowledge away: what lies behind the last bound may be in.
+  run.reached = pages.back().upto;
   return {total, wish};
 }
 

@@ -119,67 +119,87 @@ std::vector<Left> set_priority(Session& session, const Subject& subject, std::in
              });
 }
 
+namespace {
+
+bool same_token(const std::optional<std::string>& a, const std::optional<std::string>& b) {
+  if (!a || !b) return !a && !b;
+  return json::parse(*a) == json::parse(*b);
+}
+
+// The task as it stands, under the locks of everything that the move needs; a closed one is queued again first, with all that waits
+// for it.
+pqxx::row take_up(Transaction& transaction, const Subject& subject, Held& held) {
+  const auto known = transaction.run("task.look", Params{subject.task});
+  if (known.empty()) refuse(subject.task, "is not known");
+  const auto status = text(known[0], "status_code");
+  if (status == "FAILED" || status == "CANCELLED") {
+    if (bad_page(known[0])) queue_again(transaction, subject, held);
+  } else {
+    held.plans.insert(integer(known[0], "plan_id"));
+    if (const auto cursor = maybe_integer(known[0], "cursor_id")) held.cursors.insert(*cursor);
+    for (const auto cursor : held.cursors) transaction.run("plan.lock", Params{cursor});
+    lock_tasks(transaction, {subject.task});
+  }
+  return transaction.run("task.look", Params{subject.task})[0];
+}
+
+void pass_over(Transaction& transaction, Run& run, const BadPage& page, const std::string& actor,
+               const std::string& reason) {
+  const std::int64_t batch = run.batch_no + 1;
+  transaction.run("run.fence",
+                  Params{run.task_id, run.attempt_no, run.batch_no, std::int64_t{1}, moment,
+                         page.after ? page.after : run.checkpoint, std::int64_t{0}, page.done, std::nullopt});
+  transaction.run("run.skip", Params{run.task_id, batch, run.run_id, run.walk_no, page.before, page.after, page.size,
+                                     core::sha256({}), core::batch_key(run.task_key, run.walk_no, batch), page.error});
+  if (page.done) {
+    cover(transaction, run, batch);
+    leave(transaction, {run.task_id}, {"SUCCEEDED", "DONE"});
+    return;
+  }
+  const json cause{
+      {"origin", "operator"},
+      {"kind", "skip"},
+      {"message", actor + " passed over page " + std::to_string(batch) + (reason.empty() ? "" : ": " + reason)},
+      {"where", "task:" + std::to_string(run.task_id)}};
+  end_run(transaction, run, "YIELDED", "SKIPPED", actor, cause.dump());
+  leave(transaction, {run.task_id}, {"QUEUED", "SKIPPED"});
+}
+
+}  // namespace
+
 Skipped skip(Session& session, std::int64_t task, const std::string& actor, const std::string& reason) {
-  std::optional<std::int64_t> cursor;
-  std::int64_t plan = 0;
-  Skipped out = session.transact(page_limits, [&](Transaction& transaction) {
-    const auto known = transaction.run("task.look", Params{task});
-    if (known.empty()) refuse(task, "is not known");
-    plan = integer(known[0], "plan_id");
-    cursor = maybe_integer(known[0], "cursor_id");
-    if (cursor) transaction.run("plan.lock", Params{*cursor});
-    transaction.run("task.retry_plans", Params{std::vector<std::int64_t>{plan}});
-    lock_tasks(transaction, {task});
-    const auto row = transaction.run("task.look", Params{task})[0];
-    const auto page = bad_page(row);
-    if (!page) {
-      // An earlier call has passed over it.
-      const auto last = transaction.run("run.skipped", Params{task});
-      if (!last.empty()) return Skipped{integer(last[0], "batch_no"), text(last[0], "status_code")};
-      refuse(task,
-             "has no page to pass over: skip is for a page that came and could not be stored, and its last error"
-             " names none");
-    }
-    const auto status = text(row, "status_code");
-    if (status == "RUNNING") refuse(task, "runs: it may store the page yet; pause or cancel it first");
-    if (status == "SUCCEEDED") refuse(task, "has succeeded: there is nothing to pass over");
-    if (!page->after && !page->done)
-      refuse(task, "failed at a page without a cursor behind it: there is nothing to go on from. Repair the page");
-    if (status != "QUEUED") {
-      check_missing(transaction, transaction.run("task.retry_find", Params{std::vector<std::int64_t>{task}})[0]);
-      if (transaction.run("task.retry", Params{task}).empty())
-        refuse(task, "needs a task that has failed or was cancelled; retry that one first");
-    }
-    const auto taken = transaction.run("task.take", Params{task, actor, moment});
-    if (taken.empty()) refuse(task, "is no longer what it was; look again");
-    Run run = read_run(taken[0], actor);
-    const std::int64_t batch = run.batch_no + 1;
-    transaction.run("run.fence",
-                    Params{run.task_id, run.attempt_no, run.batch_no, std::int64_t{1}, moment,
-                           page->after ? page->after : run.checkpoint, std::int64_t{0}, page->done, run.reached});
-    transaction.run("run.skip",
-                    Params{run.task_id, batch, run.run_id, run.walk_no, page->before, page->after, page->size,
-                           core::sha256({}), core::batch_key(run.task_key, run.walk_no, batch), page->error});
-    if (page->done) {
-      cover(transaction, run, batch);
-      leave(transaction, {task}, {"SUCCEEDED", "DONE"});
-    } else {
-      const json cause{
-          {"origin", "operator"},
-          {"kind", "skip"},
-          {"message", actor + " passed over page " + std::to_string(batch) + (reason.empty() ? "" : ": " + reason)},
-          {"where", "task:" + std::to_string(task)}};
-      end_run(transaction, run, "YIELDED", "SKIPPED", actor, cause.dump());
-      leave(transaction, {task}, {"QUEUED", "SKIPPED"});
-    }
-    transaction.run("task.error", Params{task, std::nullopt});
-    Subject subject;
-    subject.task = task;
-    audit(transaction, "skip", subject, actor, reason, {task});
-    return Skipped{batch, page->done ? "SUCCEEDED" : "QUEUED"};
+  Subject subject;
+  subject.task = task;
+  Held held;
+  Skipped out = until_held([&] {
+    return session.transact(plan_limits, [&](Transaction& transaction) {
+      const auto row = take_up(transaction, subject, held);
+      const auto page = bad_page(row);
+      if (!page) {
+        // An earlier call has passed over it.
+        const auto last = transaction.run("run.skipped", Params{task});
+        if (!last.empty()) return Skipped{integer(last[0], "batch_no"), text(last[0], "status_code")};
+        refuse(task,
+               "has no page to pass over: skip is for a page that came and could not be stored, and its last error"
+               " names none");
+      }
+      const auto status = text(row, "status_code");
+      if (status == "RUNNING") refuse(task, "runs: it may store the page yet; pause or cancel it first");
+      if (status == "SUCCEEDED") refuse(task, "has succeeded: there is nothing to pass over");
+      if (!page->after && !page->done)
+        refuse(task, "failed at a page without a cursor behind it: there is nothing to go on from. Repair the page");
+      const auto taken = transaction.run("task.take", Params{task, actor, moment});
+      if (taken.empty()) refuse(task, "is no longer what it was; look again");
+      Run run = read_run(taken[0], actor);
+      if (!same_token(page->before, run.checkpoint))
+        refuse(task, "has stored that page since, or has begun again: there is nothing to pass over");
+      pass_over(transaction, run, *page, actor, reason);
+      transaction.run("task.error", Params{task, std::nullopt});
+      audit(transaction, "skip", subject, actor, reason, {task});
+      return Skipped{run.batch_no + 1, page->done ? "SUCCEEDED" : "QUEUED"};
+    });
   });
-  if (cursor) fold(session, *cursor);
-  close_plan(session, plan);
+  let_go(session, held);
   return out;
 }
 

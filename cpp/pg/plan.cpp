@@ -185,11 +185,14 @@ void plan_window(Transaction& transaction, const PlanRequest& request, const Enr
   } else {
     bounds = bounds_of(request, row, trigger.triggered_at);
   }
-  const bool rereads = request.only == PlanRequest::Only::All || (request.lookback > 0 && bounds.from == "watermark");
-  if (rereads && !request.target.merge && integer(row, "head_sequence_no") > 0) {
-    throw core::Error{core::ErrorCode::ConfigError,
-                      "only=\"all\" reads what is loaded again, which mode append would store twice; use a primary_key "
-                      "with mode merge"};
+  bool rereads = request.only == PlanRequest::Only::All || (request.lookback > 0 && bounds.from == "watermark");
+  if (rereads && !request.target.merge) {
+    if (integer(row, "head_sequence_no") > 0 || boolean(transaction.run("plan.begun", Params{cursor})[0], "begun")) {
+      throw core::Error{core::ErrorCode::ConfigError,
+                        "only=\"all\" reads what is loaded or planned already once more, which mode append would store "
+                        "twice; use a primary_key with mode merge"};
+    }
+    rereads = false;  // nothing is there: the first reading, in the generation that later ones subtract
   }
   if (integer(row, "head_sequence_no") > 0 && !rereads &&
       !describe_target(transaction, request.target.schema, request.target.table) &&

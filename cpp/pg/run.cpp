@@ -149,6 +149,7 @@ std::vector<Run> Claimer::claim(Session& session, const std::string& worker, std
   const bool full = source.plans.size() > 1 || ++claims_ % 100 == 0;
   auto found = once(full ? everything : marks);
   if (found.empty() && !full && marks.times != everything.times) found = once(everything);
+  if (found.empty() && admit_idle(session)) found = once(everything);
   std::vector<Run> runs;
   std::array<bool, 10> seen{};
   for (auto& each : found) {

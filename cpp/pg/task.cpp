@@ -1,7 +1,6 @@
 #include "pg/task.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -159,15 +158,6 @@ std::vector<Left> cancel(Session& session, const Subject& subject, const std::st
 
 namespace {
 
-// What a retry has to hold before it moves anything; found out by looking, and never less than at the last look.
-struct Held {
-  std::set<std::int64_t> cursors;
-  std::set<std::int64_t> plans;
-};
-
-// Thrown when a look under the locks has found more to lock: the transaction begins again with it, in the order of the locks.
-struct More : std::exception {};
-
 bool closed(const pqxx::row& row) {
   const auto status = text(row, "status_code");
   return status == "FAILED" || status == "CANCELLED";
@@ -229,43 +219,52 @@ std::vector<std::int64_t> retryable(Transaction& transaction, const pqxx::result
 
 }  // namespace
 
+std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& subject, Held& held) {
+  std::vector<std::int64_t> queued;
+  const auto wanted = find_tasks(transaction, subject, {"FAILED", "CANCELLED"});
+  if (wanted.empty()) return queued;
+  const auto rows = lock_closed(transaction, wanted, held);
+  const auto tasks = retryable(transaction, rows, subject, wanted);
+  if (tasks.empty()) return queued;
+  lock_tasks(transaction, tasks);
+  // A child that was planned on one of them while the lock was waited for was born fallen.
+  if (find_closed(transaction, wanted, held).size() != rows.size()) throw More{};
+  std::vector<std::string> keys;
+  for (const auto task : tasks) {
+    const auto moved = transaction.run("task.retry", Params{task});
+    if (moved.empty()) continue;
+    if (task > 0) queued.push_back(task);
+    if (const auto key = maybe_text(moved[0], "mutex_key")) keys.push_back(*key);
+  }
+  if (!keys.empty()) transaction.run("task.admit", Params{keys});
+  if (!queued.empty()) return queued;
+  if (const auto why = transaction.run("gate.fallen", Params{tasks}); !why.empty()) {
+    throw core::Error{core::ErrorCode::Conflict,
+                      "task " + text(why[0], "task_id") + " needs " + text(why[0], "parent") + ", which is " +
+                          text(why[0], "status_code") + ": retry that first, or ingest the window again without it"};
+  }
+  return queued;
+}
+
 std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
                                 const std::string& reason) {
   Held held;
-  const auto once = [&] {
+  auto out = until_held([&] {
     return session.transact(plan_limits, [&](Transaction& transaction) {
-      std::vector<std::int64_t> queued;
-      const auto wanted = find_tasks(transaction, subject, {"FAILED", "CANCELLED"});
-      if (wanted.empty()) return queued;
-      const auto rows = lock_closed(transaction, wanted, held);
-      const auto tasks = retryable(transaction, rows, subject, wanted);
-      if (tasks.empty()) return queued;
-      lock_tasks(transaction, tasks);
-      std::vector<std::string> keys;
-      for (const auto task : tasks) {
-        const auto moved = transaction.run("task.retry", Params{task});
-        if (moved.empty()) continue;
-        if (task > 0) queued.push_back(task);
-        if (const auto key = maybe_text(moved[0], "mutex_key")) keys.push_back(*key);
-      }
-      if (!keys.empty()) transaction.run("task.admit", Params{keys});
-      audit(transaction, "retry", subject, actor, reason, queued);
+      auto queued = queue_again(transaction, subject, held);
+      if (!queued.empty()) audit(transaction, "retry", subject, actor, reason, queued);
       return queued;
     });
-  };
-  std::vector<std::int64_t> out;
-  for (bool again = true; again;) {
-    try {
-      out = once();
-      again = false;
-    } catch (const More&) {  // each time there is more to hold than before, and what can be held is finite
-    }
-  }
+  });
+  let_go(session, held);
+  return out;
+}
+
+void let_go(Session& session, const Held& held) {
   // Whoever held a cursor looks again for coverage that a fold left to it.
   for (const auto cursor : held.cursors) fold(session, cursor);
   // A plan that was opened for a task that somebody else has retried and finished.
   close_plans(session, held.plans);
-  return out;
 }
 
 namespace {
@@ -320,6 +319,14 @@ std::int64_t end_queued(Session& session, const char* name, const Params& params
 
 }  // namespace
 
+bool admit_idle(Session& session) {
+  return session.transact(page_limits, [](Transaction& transaction) {
+    std::vector<std::string> keys;
+    for (const auto& row : transaction.run("task.mutex_idle")) keys.push_back(text(row, "key"));
+    return !keys.empty() && !transaction.run("task.admit", Params{keys}).empty();
+  });
+}
+
 Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {
   Reaped out;
   std::set<std::int64_t> plans;
@@ -329,10 +336,9 @@ Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {
   out.cancelled +=
       end_queued(session, "task.orphans", Params{most, 3 * lease}, most, {"CANCELLED", "PROVIDER_GONE"}, plans);
   session.transact(page_limits, [&](Transaction& transaction) {
-    std::vector<std::string> keys;
-    for (const auto& row : transaction.run("task.mutex_idle")) keys.push_back(text(row, "key"));
-    if (!keys.empty()) transaction.run("task.admit", Params{keys});
+    admit(transaction, transaction.run("task.hand_on", Params{most, lease}));
   });
+  admit_idle(session);
   tidy_pools(session);
   open_gates(session, std::nullopt);
   end_stuck_gates(session);

@@ -2,8 +2,11 @@
 // Moves of tasks that no run makes: leaving, cancelling, retrying, reaping.
 
 #include <cstdint>
+#include <exception>
+#include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "pg/session.hpp"
@@ -62,10 +65,42 @@ void check_missing(Transaction& transaction, const pqxx::row& task);
 // Cancels: queued tasks end now, running ones are asked and end at their next page, renewal or reap. Idempotent.
 std::vector<Left> cancel(Session& session, const Subject& subject, const std::string& actor, const std::string& reason);
 
+// What a move of closed tasks has to hold; found out by looking, and never less than at the last look.
+struct Held {
+  std::set<std::int64_t> cursors;
+  std::set<std::int64_t> plans;
+};
+
+// Thrown when a look under the locks has found more to lock: the transaction begins again with it, in the order of the locks.
+struct More : std::exception {};
+
+// Calls until everything is held. Each time there is more to hold than before, and what there is is finite.
+template <class Body>
+auto until_held(Body body) -> std::invoke_result_t<Body> {
+  for (;;) {
+    try {
+      return body();
+    } catch (const More&) {
+      continue;
+    }
+  }
+}
+
+// Queues closed tasks again in a transaction, with the descendants that fell with them and the gates between, and opens their plans.
+// Returns the tasks. Throws Conflict, More.
+std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& subject, Held& held);
+
+// After its commit: folds what was left to the holder of the cursors, closes plans that were opened for nothing.
+void let_go(Session& session, const Held& held);
+
 // Queues closed tasks again, with the descendants that fell with them, and opens their plans. Returns their ids. Throws Conflict
 // for a task whose window has been loaded or taken since, or was cut anew.
 std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
                                 const std::string& reason);
+
+// Admits tasks that have become due to mutexes that are free: a delay, a rest or a backoff is over, and nobody left to see it. True
+// when any was let through.
+bool admit_idle(Session& session);
 
 struct Reaped {
   std::int64_t lost = 0;       // runs whose lease had passed, queued again

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LONGEST = 30.0
 """Seconds that a run waits in place; for longer waits it is given back."""
+_LONGEST_PAUSE = 3600.0
+"""Seconds for which one answer of a source may close its key to all workers."""
 _AHEAD = 1.0
 _LOOK_EVERY = 1.0
 _PER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(.+?)\s*")
@@ -85,7 +87,12 @@ class Rates:
             ledger.close()
 
     def push(self, key: str, seconds: float) -> None:
-        """The source asked to wait: nobody calls it under this key for so long."""
+        """The source asked to wait: nobody calls it under this key for so long, an hour at most.
+
+        The run that heard it rests for all of it; everybody else looks again after the hour, because a source that
+        names a day too many must not close its key to other plans until somebody repairs the ledger.
+        """
+        seconds = min(seconds, _LONGEST_PAUSE)
         with self._lock:
             now = time.monotonic()
             self._paused[key] = (now, max(now + seconds, self._paused.get(key, (0.0, 0.0))[1]))

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from strandline._core import Ledger
 
 
+_LAST = 2**63 - 1
+"""The largest id that the ledger can give."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What was named; a field is None where it was not."""
@@ -34,11 +38,15 @@ def subject_of(ledger: Ledger, of: Any, *, cursor: bool) -> Subject:
     if isinstance(of, bool) or not isinstance(of, (int, str)):
         raise ConfigError(f"of is {of!r}; give a Plan, a plan id, 'task:ID', a provider name or 'name>table'")
     if isinstance(of, int):
+        if not 0 < of <= _LAST:
+            raise ConfigError(f"there is no plan {of}; `strandline status` lists those that there are")
         return _of_plan(ledger, of, cursor)
     if of.startswith("task:"):
         return _of_task(ledger, of, cursor)
     name, arrow, table = of.partition(">")
-    rows = ledger.fetch("status.cursors", name or None, table if arrow else None)
+    if not name or (arrow and not table):
+        raise ConfigError(f"of is {of!r}, which names nothing; give a plan id, 'task:ID', a provider or 'name>table'")
+    rows = ledger.fetch("status.cursors", name, table if arrow else None)
     if not rows and not _known(ledger, name):
         raise ConfigError(f"nothing was planned for {of!r}; `strandline status` lists what there is")
     if not cursor:
@@ -90,7 +98,7 @@ def _of_task(ledger: Ledger, of: str, cursor: bool) -> Subject:
     digits = of.removeprefix("task:")
     if not digits.isdecimal():
         raise ConfigError(f"{of!r} names no task: write task: and its number, such as task:17")
-    rows = ledger.fetch("status.task_cursor", int(digits))
+    rows = ledger.fetch("status.task_cursor", int(digits)) if int(digits) <= _LAST else []
     if not rows:
         raise ConfigError(f"there is no task {digits}; `strandline status PLAN` lists those of a plan")
     if cursor and rows[0]["cursor_id"] is None:

@@ -77,6 +77,7 @@ begin
   end loop;
 end $fill$;
 
+create index ing_task_admitted on strandline.ing_task (scheduled_at) where mutex_key is not null and status_code = 'QUEUED' and unmet = 0 and not mutex_waiting and not held;
 create index ing_audit_event_subject on strandline.ing_audit_event (subject, id);
 
 -- Dictionaries -------------------------------------------------------------------------------------------------------
@@ -132,6 +133,150 @@ insert into strandline.ing_dict_item (type_code, item_code, description, is_defa
   ('reason', 'TRANSIENT', 'The source failed in a way that may pass.', false),
   ('reason', 'UNREACHABLE', 'The server was away for long; the task goes on with whoever claims it next.', false),
   ('reason', 'UPSTREAM_FAILED', 'A task that it needs failed or was cancelled.', false);
+
+-- States -------------------------------------------------------------------------------------------------------------
+-- The guard again, with the allowed moves in the triggers' conditions: a move that is allowed costs a comparison and no call.
+
+drop function strandline.guard_plan_move() cascade;
+drop function strandline.guard_task_move() cascade;
+drop function strandline.guard_run_move() cascade;
+drop function strandline.guard_batch_move() cascade;
+alter table strandline.ing_plan drop constraint ing_plan_status_code_check;
+alter table strandline.ing_task drop constraint ing_task_status_code_check;
+alter table strandline.ing_task_run drop constraint ing_task_run_status_code_check;
+alter table strandline.ing_task_run_batch drop constraint ing_task_run_batch_status_code_check;
+
+-- generated: states guard begin
+-- Made from sql/states.json by `python sql/generate.py --guard`; do not edit here.
+
+alter table strandline.ing_plan add constraint ing_plan_status_code_check
+  check (status_code in ('ACTIVE', 'SUCCEEDED', 'PARTIAL', 'FAILED', 'CANCELLED'));
+
+create function strandline.guard_plan_move() returns trigger language plpgsql as $guard$
+begin
+  if tg_op = 'INSERT' then
+    raise exception using errcode = 'SL001', message = format('plan %s: cannot begin as %s',
+      new.id, new.status_code), hint = 'It begins as ''ACTIVE'', ''SUCCEEDED''.';
+  end if;
+  if not (case old.status_code
+    when 'ACTIVE' then new.status_code in ('SUCCEEDED', 'PARTIAL', 'FAILED', 'CANCELLED')
+    when 'SUCCEEDED' then new.status_code in ('ACTIVE')
+    when 'PARTIAL' then new.status_code in ('ACTIVE')
+    when 'FAILED' then new.status_code in ('ACTIVE')
+    when 'CANCELLED' then new.status_code in ('ACTIVE')
+    else false end) then
+    raise exception using errcode = 'SL001', message = format('plan %s: %s -> %s is not an allowed move',
+      new.id, old.status_code, new.status_code), hint = 'The allowed moves are in docs/states.md.';
+  end if;
+  return null;
+end $guard$;
+comment on function strandline.guard_plan_move() is 'Refuses every change of ing_plan.status_code outside the state machine.';
+
+create trigger ing_plan_move after update of status_code on strandline.ing_plan
+  for each row when (old.status_code is distinct from new.status_code and not ((case old.status_code
+    when 'ACTIVE' then new.status_code in ('SUCCEEDED', 'PARTIAL', 'FAILED', 'CANCELLED')
+    when 'SUCCEEDED' then new.status_code in ('ACTIVE')
+    when 'PARTIAL' then new.status_code in ('ACTIVE')
+    when 'FAILED' then new.status_code in ('ACTIVE')
+    when 'CANCELLED' then new.status_code in ('ACTIVE')
+    else false end))) execute function strandline.guard_plan_move();
+create trigger ing_plan_begin after insert on strandline.ing_plan
+  for each row when (new.status_code not in ('ACTIVE', 'SUCCEEDED')) execute function strandline.guard_plan_move();
+
+alter table strandline.ing_task add constraint ing_task_status_code_check
+  check (status_code in ('QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'));
+
+create function strandline.guard_task_move() returns trigger language plpgsql as $guard$
+begin
+  if tg_op = 'INSERT' then
+    raise exception using errcode = 'SL001', message = format('task %s: cannot begin as %s',
+      new.id, new.status_code), hint = 'It begins as ''QUEUED'', ''FAILED''.';
+  end if;
+  if not (case old.status_code
+    when 'QUEUED' then new.status_code in ('RUNNING', 'FAILED', 'CANCELLED')
+    when 'RUNNING' then new.status_code in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'QUEUED')
+    when 'FAILED' then new.status_code in ('QUEUED')
+    when 'CANCELLED' then new.status_code in ('QUEUED')
+    else false end) then
+    raise exception using errcode = 'SL001', message = format('task %s: %s -> %s is not an allowed move',
+      new.id, old.status_code, new.status_code), hint = 'The allowed moves are in docs/states.md.';
+  end if;
+  raise exception using errcode = 'SL001', message = format('task %s: %s -> %s takes attempt_no from %s to %s',
+    new.id, old.status_code, new.status_code, old.attempt_no, new.attempt_no),
+    hint = 'A move back to QUEUED raises attempt_no by one; every other move keeps it.';
+  return null;
+end $guard$;
+comment on function strandline.guard_task_move() is 'Refuses every change of ing_task.status_code outside the state machine.';
+
+create trigger ing_task_move after update of status_code on strandline.ing_task
+  for each row when (old.status_code is distinct from new.status_code and not ((case old.status_code
+    when 'QUEUED' then new.status_code in ('RUNNING', 'FAILED', 'CANCELLED')
+    when 'RUNNING' then new.status_code in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'QUEUED')
+    when 'FAILED' then new.status_code in ('QUEUED')
+    when 'CANCELLED' then new.status_code in ('QUEUED')
+    else false end)
+    and new.attempt_no = old.attempt_no + (case old.status_code
+    when 'RUNNING' then new.status_code in ('QUEUED')
+    when 'FAILED' then new.status_code in ('QUEUED')
+    when 'CANCELLED' then new.status_code in ('QUEUED')
+    else false end)::int)) execute function strandline.guard_task_move();
+create trigger ing_task_begin after insert on strandline.ing_task
+  for each row when (new.status_code not in ('QUEUED', 'FAILED')) execute function strandline.guard_task_move();
+
+alter table strandline.ing_task_run add constraint ing_task_run_status_code_check
+  check (status_code in ('PLANNED', 'RUNNING', 'SUCCEEDED', 'YIELDED', 'FAILED', 'CANCELLED', 'LOST'));
+
+create function strandline.guard_run_move() returns trigger language plpgsql as $guard$
+begin
+  if tg_op = 'INSERT' then
+    raise exception using errcode = 'SL001', message = format('run (task_id %s, attempt_no %s): cannot begin as %s',
+      new.task_id, new.attempt_no, new.status_code), hint = 'It begins as ''PLANNED''.';
+  end if;
+  if not (case old.status_code
+    when 'PLANNED' then new.status_code in ('RUNNING', 'SUCCEEDED', 'YIELDED', 'FAILED', 'CANCELLED', 'LOST')
+    when 'RUNNING' then new.status_code in ('SUCCEEDED', 'YIELDED', 'FAILED', 'CANCELLED', 'LOST')
+    else false end) then
+    raise exception using errcode = 'SL001', message = format('run (task_id %s, attempt_no %s): %s -> %s is not an allowed move',
+      new.task_id, new.attempt_no, old.status_code, new.status_code), hint = 'The allowed moves are in docs/states.md.';
+  end if;
+  return null;
+end $guard$;
+comment on function strandline.guard_run_move() is 'Refuses every change of ing_task_run.status_code outside the state machine.';
+
+create trigger ing_task_run_move after update of status_code on strandline.ing_task_run
+  for each row when (old.status_code is distinct from new.status_code and not ((case old.status_code
+    when 'PLANNED' then new.status_code in ('RUNNING', 'SUCCEEDED', 'YIELDED', 'FAILED', 'CANCELLED', 'LOST')
+    when 'RUNNING' then new.status_code in ('SUCCEEDED', 'YIELDED', 'FAILED', 'CANCELLED', 'LOST')
+    else false end))) execute function strandline.guard_run_move();
+create trigger ing_task_run_begin after insert on strandline.ing_task_run
+  for each row when (new.status_code not in ('PLANNED')) execute function strandline.guard_run_move();
+
+alter table strandline.ing_task_run_batch add constraint ing_task_run_batch_status_code_check
+  check (status_code in ('RUNNING', 'SUCCEEDED', 'FAILED', 'SKIPPED'));
+
+create function strandline.guard_batch_move() returns trigger language plpgsql as $guard$
+begin
+  if tg_op = 'INSERT' then
+    raise exception using errcode = 'SL001', message = format('batch (task_id %s, batch_no %s): cannot begin as %s',
+      new.task_id, new.batch_no, new.status_code), hint = 'It begins as ''RUNNING'', ''SUCCEEDED'', ''SKIPPED''.';
+  end if;
+  if not (case old.status_code
+    when 'RUNNING' then new.status_code in ('SUCCEEDED', 'FAILED')
+    else false end) then
+    raise exception using errcode = 'SL001', message = format('batch (task_id %s, batch_no %s): %s -> %s is not an allowed move',
+      new.task_id, new.batch_no, old.status_code, new.status_code), hint = 'The allowed moves are in docs/states.md.';
+  end if;
+  return null;
+end $guard$;
+comment on function strandline.guard_batch_move() is 'Refuses every change of ing_task_run_batch.status_code outside the state machine.';
+
+create trigger ing_task_run_batch_move after update of status_code on strandline.ing_task_run_batch
+  for each row when (old.status_code is distinct from new.status_code and not ((case old.status_code
+    when 'RUNNING' then new.status_code in ('SUCCEEDED', 'FAILED')
+    else false end))) execute function strandline.guard_batch_move();
+create trigger ing_task_run_batch_begin after insert on strandline.ing_task_run_batch
+  for each row when (new.status_code not in ('RUNNING', 'SUCCEEDED', 'SKIPPED')) execute function strandline.guard_batch_move();
+-- generated: states guard end
 
 -- Roles --------------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,12 @@ cross join unnest($2::bigint[], $3::text[]) x(id, kind) where t.plan_id = $1;
 select g.id from strandline.ing_task g join strandline.ing_cursor c on c.id = g.cursor_id
 where g.generation = 0 and g.status_code = 'QUEUED' and g.cursor_id is not null and ($1::bigint is null or g.cursor_id = $1) and g.lo <= c.value_norm order by g.id;
 
+-- name: gate.fallen
+-- What keeps tasks $1 down: parents that did not succeed, as people name them.
+select e.task_id, case when p.kind_code = 'GATE' then 'plan ' || (p.params ->> 'plan') else 'task ' || p.id end as parent, p.status_code
+from strandline.ing_task_dependency e join strandline.ing_task p on p.id = e.requires_task_id
+where e.task_id = any($1::bigint[]) and not e.satisfied and e.kind_code = 'ALL_SUCCEEDED' and p.status_code in ('FAILED', 'CANCELLED') order by e.task_id, p.id limit 1;
+
 -- name: gate.forget
 -- Takes tasks $1 out of what they waited for: the plan that takes them up says anew what that is.
 delete from strandline.ing_task_dependency where task_id = any($1::bigint[]);
@@ -54,11 +60,12 @@ select id, kind_code, status_code from strandline.ing_task where id = any(array(
  where g.idempotent_key = any(array(select strandline.gate_key(k) from unnest($2::text[]) k)))) order by id for share;
 
 -- name: gate.plan
--- Makes the gate of plan $1, if it is new; FAILED where the plan ended otherwise than in success.
+-- Makes the gate of plan $1, if it is new; FAILED where the plan ended otherwise than in success. One that fell with the plan stands again when the plan is open again.
 insert into strandline.ing_task (id, idempotent_key, kind_code, plan_id, slice_id, generation, provenance_code, operation_code, params, pool, held, status_code, reason_code)
 overriding system value select nextval('strandline.ing_gate_id_seq'), strandline.gate_key('plan:' || p.id), 'GATE', 0, 0, 0, p.provenance_code, p.operation_code, json_build_object('plan', p.id), '', true,
   case when p.status_code = 'ACTIVE' then 'QUEUED' else 'FAILED' end, case when p.status_code = 'ACTIVE' then 'DEPENDENCY' else 'FAILED' end from strandline.ing_plan p where p.id = $1
-on conflict (idempotent_key) do nothing;
+on conflict (idempotent_key) do update set status_code = 'QUEUED', attempt_no = strandline.ing_task.attempt_no + 1, reason_code = 'DEPENDENCY', finished_at = null
+where strandline.ing_task.status_code in ('FAILED', 'CANCELLED') and excluded.status_code = 'QUEUED';
 
 -- name: gate.plans
 -- Plans $1, to be waited for; none of them can close before the end of this transaction.

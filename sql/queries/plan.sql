@@ -1,6 +1,11 @@
 -- Planning. The cursor row is updated in one statement and all four sets are read in the next, under that lock: one statement
 -- has one snapshot, so a finished slice is always in one of the sets, and what the lock waited for is seen.
 
+-- name: plan.begun
+-- Whether anything of cursor $1 is stored or may be: finished and not folded, live, or closed with pages. What is folded shows in its head.
+select exists (select from strandline.ing_coverage where cursor_id = $1 and event_sequence_no is null)
+  or exists (select from strandline.ing_task where cursor_id = $1 and generation > 0 and status_code <> 'SUCCEEDED' and (status_code in ('QUEUED', 'RUNNING') or batch_no > 0)) as begun;
+
 -- name: plan.by_trigger
 -- The plans of trigger $1, with what is needed to answer a repeated request.
 select p.id, p.plan_key, p.stream_id, p.cursor_id, p.status_code, p.reason_code, p.reason, p.total_slices, p.window_from, p.window_to, p.window_spec, p.generation

@@ -40,7 +40,7 @@ where task_id = $1 and attempt_no = $2 and status_code in ('PLANNED', 'RUNNING')
 
 -- name: run.fence
 -- Compares and sets: run ($1 task, $2 attempt) had $3 batches and gets $4 more, a lease of $5 microseconds, checkpoint $6, $7 records; $8 whether it is done; $9 the bound below which all is in, null for unknown. No row: look before giving up.
-update strandline.ing_task_run set status_code = case when $8 then 'SUCCEEDED' else 'RUNNING' end, batch_no = batch_no + $4::int, checkpoint = $6::json, record_count = record_count + $7::bigint, reached = coalesce($9::bigint, reached),
+update strandline.ing_task_run set status_code = case when $8 then 'SUCCEEDED' else 'RUNNING' end, batch_no = batch_no + $4::int, checkpoint = $6::json, record_count = record_count + $7::bigint, reached = $9::bigint,
   leased_until = clock_timestamp() + $5::bigint * interval '1 microsecond', heartbeat_at = clock_timestamp(), started_at = coalesce(started_at, clock_timestamp()),
   finished_at = case when $8 then clock_timestamp() end, end_reason_code = case when $8 then 'DONE' end, ended_by = case when $8 then worker end
 where task_id = $1 and attempt_no = $2 and status_code in ('PLANNED', 'RUNNING') and batch_no = $3 returning id, cancel_requested_at is not null as cancel;

@@ -36,7 +36,7 @@ with p as materialized (select (select x.slots from strandline.ing_pool x where 
     t.idempotent_key, t.deadline_at, t.priority, t.scheduled_at),
  r as (insert into strandline.ing_task_run (task_id, attempt_no, worker, status_code, leased_until, walk_no, batch_no, checkpoint, reached, window_from, window_to)
   select u.id, u.attempt_no, $3, 'PLANNED', clock_timestamp() + $4::bigint * interval '1 microsecond', u.walk_no, u.batch_no, q.checkpoint, q.reached, u.lo, u.hi
-  from u left join lateral (select o.walk_no, o.checkpoint, o.reached from strandline.ing_task_run o where o.task_id = u.id order by o.attempt_no desc limit 1) q on q.walk_no = u.walk_no
+  from u left join lateral (select o.walk_no, o.checkpoint, o.reached from strandline.ing_task_run o where o.task_id = u.id and u.attempt_no > 1 order by o.attempt_no desc limit 1) q on q.walk_no = u.walk_no
   returning id, task_id, attempt_no, walk_no, batch_no, checkpoint, reached),
  b as (update strandline.ing_pool_slot o set task_id = q.task_id, attempt_no = q.attempt_no from (select r.task_id, r.attempt_no, row_number() over () as k from r) q join s using (k)
   where o.pool = $5 and o.slot_no = s.slot_no)
@@ -57,6 +57,16 @@ select t.id from strandline.ing_task t where t.id = any(array(select id from w))
 -- name: task.error
 -- Keeps the last error $2 of task $1, for people.
 update strandline.ing_task set last_error = $2::jsonb where id = $1;
+
+-- name: task.hand_on
+-- Takes up to $1 tasks out of their mutexes that nobody has claimed for $2 microseconds while others wait for them: no worker may serve their pool. They rest as long, so that the others pass.
+with v as materialized (select t.id, t.mutex_key from strandline.ing_task t where t.mutex_key is not null and not t.mutex_waiting and t.status_code = 'QUEUED' and t.unmet = 0 and not t.held
+   and t.scheduled_at < clock_timestamp() - $2::bigint * interval '1 microsecond' and exists (select from strandline.ing_task w where w.mutex_key = t.mutex_key and w.mutex_waiting
+     and w.status_code = 'QUEUED' and w.unmet = 0 and not w.held and w.scheduled_at <= clock_timestamp()) order by t.id limit $1 for no key update of t skip locked),
+ t as (update strandline.ing_task t set mutex_waiting = true, scheduled_at = clock_timestamp() + $2::bigint * interval '1 microsecond', reason_code = 'MUTEX' from v where t.id = v.id),
+ m as materialized (select g.key, x.n from (select mutex_key, count(*)::int as n from v group by 1) x join strandline.ing_mutex g on g.key = x.mutex_key order by g.key for no key update of g),
+ g as (update strandline.ing_mutex g set admitted = g.admitted - m.n from m where g.key = m.key)
+select v.id, array(select key from m) as admit from v order by v.id;
 
 -- name: task.leave
 -- The one exit of tasks $1, locked: $2 the state wanted, $3 reason, $4 pause in microseconds, $5 failures and $6 losses to add. Also satisfies dependents,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
 import pytest
-from fix_ledger import LEASE, TARGET, Background, Database, Held, OpenLedger, claim, finish, query, request, wrong
+from fix_dependency import asked
+from fix_engine import OpenEngine
+from fix_ledger import LEASE, Background, Database, Held, OpenLedger, claim, finish, query, request, wrong
 from fix_proxy import Proxy
+from providers import Numbers
 
+import strandline as sl
 from strandline import _core
 
 CAUSE = {"origin": "source", "kind": "fatal", "message": "no", "where": None}
@@ -34,17 +38,6 @@ BY_ROW = (
     " and not exists (select from strandline.ing_task o where o.status_code = 'RUNNING' and o.mutex_key = x.mutex_key)"
     " order by x.id limit 10 for no key update of x, m skip locked)) returning id"
 )
-
-
-def asked(code: str, lo: int, hi: int, **changes: Any) -> dict[str, Any]:
-    """A plan request of source `code`, each with a cursor of its own."""
-    return request(
-        lo,
-        hi,
-        provenance={"code": code, "reference": "tests:Meter", "version": "1", "config": {}, "labels": {}},
-        stream={"name": "readings", **TARGET, "columns": None, "contract": {}},
-        **changes,
-    )
 
 
 def running(database: Database) -> int:
@@ -148,8 +141,8 @@ def test_the_end_of_a_run_whose_lease_is_lost_releases_all_that_it_held(
     plan = ledger.plan(request(0, 20, mutex_key="api", max_losses=1))
     (run,) = claim(ledger, plan)
     needs = [{"task": run.task_id, "resolved": resolved} for resolved in (False, True)]
-    strict = ledger.plan(asked("gauge", 0, 10, depends_on=needs[:1], pool="else"))
-    lax = ledger.plan(asked("third", 0, 10, depends_on=needs[1:], pool="else"))
+    strict = ledger.plan(asked("gauge", 0, 10, *needs[:1], pool="else"))
+    lax = ledger.plan(asked("third", 0, 10, *needs[1:], pool="else"))
     if end == "cancelled":
         assert ledger.cancel({"task": run.task_id}, "suite") == [{"task_id": run.task_id, "status": "RUNNING"}]
     assert admitted(database) == [run.task_id]
@@ -271,9 +264,9 @@ def circle(ledger: _core.Ledger, database: Database) -> tuple[_core.Run, int, in
     )
     (child,) = database.rows(
         "select id from strandline.ing_task where plan_id = $1",
-        ledger.plan(
-            asked("gauge", 0, 10, mutex_key="api", priority=1, depends_on=[{"task": parent["id"], "resolved": False}])
-        )["plan_id"],
+        ledger.plan(asked("gauge", 0, 10, {"task": parent["id"], "resolved": False}, mutex_key="api", priority=1))[
+            "plan_id"
+        ],
     )
     return run, parent["id"], child["id"]
 
@@ -336,7 +329,7 @@ def test_letting_through_who_is_not_due_wrong_form_breaks(
     assert claim(ledger, due) == claim(ledger, later) == []
 
 
-def test_a_waiter_that_is_busy_when_its_turn_comes_is_let_through_by_the_reaper(
+def test_a_waiter_that_is_busy_when_its_turn_comes_is_let_through_by_a_claimer_without_work(
     ledger: _core.Ledger, held: Callable[..., Held], database: Database
 ) -> None:
     """The gate waits for nobody; whoever it passed over is found later."""
@@ -347,10 +340,36 @@ def test_a_waiter_that_is_busy_when_its_turn_comes_is_let_through_by_the_reaper(
     finish(ledger, run)
     assert admitted(database) == []
     operator.commit()
-    assert claim(ledger, plan) == []
-    ledger.reap(lease=LEASE)
-    assert admitted(database) == [run.task_id + 1]
-    assert len(claim(ledger, plan)) == 1
+    (next_run,) = claim(ledger, plan)
+    assert next_run.task_id == run.task_id + 1
+    assert admitted(database) == [next_run.task_id]
+
+
+class Hesitant(Numbers):
+    """Its source fails once, at the first page."""
+
+    name = "hesitant"
+    mutex_key = "api"
+    backoff = ("100000 us",)
+    failed: ClassVar[list[int]] = []
+
+    def before(self, context: sl.Context, first: int) -> None:
+        if not self.failed:
+            self.failed.append(first)
+            raise sl.Transient("once")
+
+
+def test_a_task_of_a_mutex_goes_on_when_its_backoff_is_over(
+    open_engine: OpenEngine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has nothing to do lets it through."""
+    monkeypatch.setenv("STRANDLINE_LEASE", "9 s")
+    Hesitant.failed.clear()
+    open_engine().ingest(Hesitant, window=(0, 20))
+    rested = database.value(
+        "select extract(epoch from max(created_at) - min(finished_at))::float8 from strandline.ing_task_run"
+    )
+    assert rested < 2
 
 
 def test_the_gate_waits_for_the_gate_and_passes_over_tasks() -> None:

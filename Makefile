@@ -111,12 +111,11 @@ sanitize: setup
 	  --config-settings=build-dir=$(ASAN)/build --config-settings=cmake.build-type=RelWithDebInfo \
 	  --config-settings=cmake.define.STRANDLINE_SANITIZE=address,undefined --config-settings=cmake.define.STRANDLINE_TESTS=ON
 	cd $(ASAN)/build && ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 ctest --output-on-failure
-	# Only Python is preloaded: the wrapper does it, and Python forgets it again, because PostgreSQL hangs under a preloaded ASan.
-	printf '#!/bin/sh\nexec env LD_PRELOAD="%s %s %s" "$$(dirname "$$0")/python3" "$$@"\n' "$$(g++ -print-file-name=libasan.so)" \
-	  "$$(g++ -print-file-name=libubsan.so)" "$$(g++ -print-file-name=libstdc++.so.6)" > $(ASAN)/venv/bin/python-asan
+	# Through the loader, and not by LD_PRELOAD, which PostgreSQL and every other child would inherit: they hang under it.
+	printf '#!/bin/sh\nexec /lib64/ld-linux-x86-64.so.2 --preload "%s:%s:%s" --argv0 "$$0" "$$(dirname "$$0")/python3" "$$@"\n' \
+	  "$$(g++ -print-file-name=libasan.so)" "$$(g++ -print-file-name=libubsan.so)" "$$(g++ -print-file-name=libstdc++.so.6)" \
+	  > $(ASAN)/venv/bin/python-asan
 	chmod +x $(ASAN)/venv/bin/python-asan
-	echo 'import os, sys; os.environ.pop("LD_PRELOAD", None) and setattr(sys, "executable", os.path.join(sys.prefix, "bin", "python-asan"))' > \
-	  "$$($(ASAN)/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/strandline-preload.pth"
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
 	  $(ASAN)/venv/bin/python-asan -m pytest -n $(JOBS) --timeout 900 $(ARGS)
 	cmake -S . -B build/tsan -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSTRANDLINE_MODULE=OFF -DSTRANDLINE_TESTS=ON \

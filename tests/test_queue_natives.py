@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import generate
 import pytest
+import states as machines
 from fix_ledger import LEASE, TARGET, Database, OpenLedger, claim, finish, finish_all, page, request
 
 from strandline import _core
@@ -544,9 +546,6 @@ def test_every_end_has_a_reason_an_actor_and_a_cause(ledger: _core.Ledger, datab
 
 
 def test_the_dictionary_of_reasons_is_that_of_the_state_machines(database: Database) -> None:
-    import generate
-    import states as machines
-
     known = {reason.code: reason.description for reason in machines.load(generate.ROOT / "states.json").reasons}
     rows = database.rows("select item_code, description from strandline.ing_dict_item where type_code = 'reason'")
     assert {row["item_code"]: row["description"] for row in rows} == known
@@ -578,3 +577,24 @@ def test_all_of_what_was_never_begun_is_the_first_reading(ledger: _core.Ledger, 
     assert ledger.plan(request(0, 20))["slices"] == 0
     finish_all(ledger, plan)
     assert database.ids() == list(range(20))
+
+
+def test_the_same_trigger_with_another_dependency_is_a_conflict(ledger: _core.Ledger) -> None:
+    parent = ledger.plan(request(0, 10))
+    trigger = {"scheduler": "MANUAL", "job": "gauge", "log": "today", "type": "MANUAL"}
+    on = [{"plan": parent["plan_id"], "resolved": False}]
+    first = ledger.plan({**other_request(0, 10, depends_on=on), "trigger": trigger})
+    again = ledger.plan({**other_request(0, 10, depends_on=on), "trigger": trigger})
+    assert (again["plan_id"], again["repeated"]) == (first["plan_id"], True)
+    with pytest.raises(Conflict, match="asked for something else"):
+        ledger.plan({**other_request(0, 10, depends_on=[]), "trigger": trigger})
+
+
+def test_a_page_that_does_not_say_how_far_it_reaches_takes_the_knowledge_away(ledger: _core.Ledger) -> None:
+    (run,) = claim(ledger, ledger.plan(request(0, 10)))
+    ledger.commit(run, TARGET, [{**page([0], after=1), "upto": 1}], done=False, lease=LONG)
+    ledger.commit(run, TARGET, [page([1, 2], after=3)], done=False, lease=LONG)
+    with pytest.raises(Conflict, match="does not say how far they reach"):
+        ledger.split(run.task_id, BY_TWO, BY)
+    ledger.commit(run, TARGET, [{**page([3], after=4), "upto": 4}], done=False, lease=LONG)
+    assert ledger.split(run.task_id, BY_TWO, BY)["covered"] == (0, 4)

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "core/error.hpp"
+#include "pg/row.hpp"
 
 namespace py = pybind11;
 
@@ -111,36 +112,15 @@ py::object converted(const py::object& convert, const char* text) {
 
 py::list array(const char* text, bool numbers) {
   py::list out;
-  std::string element;
-  bool inside = false;
-  bool was_quoted = false;
-  const auto finish = [&] {
-    if (!was_quoted && element == "NULL") {
+  for (const auto& element : pg::elements(text)) {
+    if (!element) {
       out.append(py::none());
     } else if (numbers) {
-      out.append(py::int_(std::strtoll(element.c_str(), nullptr, 10)));
+      out.append(py::int_(std::strtoll(element->c_str(), nullptr, 10)));
     } else {
-      out.append(py::str(element));
-    }
-    element.clear();
-    was_quoted = false;
-  };
-  const std::string literal = text;
-  if (literal.size() < 3) return out;
-  for (std::size_t i = 1; i + 1 < literal.size(); ++i) {
-    const char c = literal[i];
-    if (c == '\\') {
-      element += literal[++i];
-    } else if (c == '"') {
-      inside = !inside;
-      was_quoted = true;
-    } else if (c == ',' && !inside) {
-      finish();
-    } else {
-      element += c;
+      out.append(py::str(*element));
     }
   }
-  finish();
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "pg/params.hpp"
 
+#include "core/error.hpp"
+
 #include <array>
 #include <charconv>
 
@@ -39,6 +41,12 @@ std::string bytea(std::string_view bytes) {
     out += digits[byte & 0xFU];
   }
   return out;
+}
+
+void Params::add(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos)
+    throw core::Error{core::ErrorCode::ConfigError, "a text holds a NUL character, which PostgreSQL cannot store"};
+  values_.emplace_back(std::string{text});
 }
 
 void Params::add(double value) {

@@ -33,8 +33,9 @@ class Params {
   void add(std::size_t value) { values_.emplace_back(std::to_string(value)); }
   void add(double value);
   void add(const char* text) { values_.emplace_back(std::string{text}); }
-  void add(std::string_view text) { values_.emplace_back(std::string{text}); }
-  void add(const std::string& text) { values_.emplace_back(text); }
+  // Throws ConfigError for a NUL character, at which libpq would end the text.
+  void add(std::string_view text);
+  void add(const std::string& text) { add(std::string_view{text}); }
   void add(const core::Digest& digest) { values_.emplace_back(bytea(digest)); }
   template <class Value>
   void add(const std::optional<Value>& value) {

@@ -13,6 +13,7 @@
 #include "pg/plan_work.hpp"
 #include "pg/row.hpp"
 #include "pg/stream.hpp"
+#include "pg/task.hpp"
 
 namespace strandline::pg {
 namespace {
@@ -374,6 +375,16 @@ std::optional<std::string> close_plan(Session& session, std::int64_t plan) {
   std::set<std::int64_t> fallen;
   auto status = close_one(session, plan, fallen);
   close_plans(session, std::move(fallen));
+  if (status && *status == "SUCCEEDED") {
+    // It may have taken up what failed in an earlier plan, for whose sake others have fallen.
+    const auto mended = session.transact(
+        page_limits, [&](Transaction& transaction) { return transaction.run("gate.mended", Params{plan}); });
+    for (const auto& row : mended) {
+      Subject earlier;
+      earlier.plan = integer(row, "id");
+      retry(session, earlier, "strandline", "plan " + std::to_string(plan) + " has loaded what was missing of it");
+    }
+  }
   return status;
 }
 

@@ -86,11 +86,12 @@ void read_trigger(Session& session, PlanRequest& out, const json& request) {
   json asked = request;
   // What says how and where it is worked is no part of it: a local pool is another one in every process, and a deadline or an
   // origin that was given as a duration is another instant at every call.
-  for (const char* name :
-       {"actor", "trigger", "dry_run", "cuts", "max_slices", "pool", "priority", "delay", "deadline", "labels",
-        "credential", "mutex_key", "mutex_slots", "depends_on", "max_attempts", "max_losses"}) {
+  for (const char* name : {"actor", "trigger", "dry_run", "cuts", "max_slices", "pool", "priority", "delay", "deadline",
+                           "labels", "credential", "mutex_key", "mutex_slots", "max_attempts", "max_losses"}) {
     asked.erase(name);
   }
+  // Nothing to wait for is what older versions asked without saying so.
+  if (asked.value("depends_on", json::array()).empty()) asked.erase("depends_on");
   if (asked.contains("cursor") && asked["cursor"].is_object()) asked["cursor"].erase("origin");
   for (const char* name : {"lo", "hi"}) {
     if (asked.contains("window") && asked["window"].is_object()) asked["window"].erase(name);
@@ -171,9 +172,9 @@ void read_work(Session& session, PlanRequest& out, const json& request) {
                       "priority is " + std::to_string(out.priority) + "; it goes from 1 (first) to 9 (last)"};
   out.mutex_key = maybe<std::string>(request, "mutex_key");
   out.mutex_slots = maybe<std::int64_t>(request, "mutex_slots");
-  if (out.mutex_slots && *out.mutex_slots < 1)
+  if (out.mutex_slots && (*out.mutex_slots < 1 || *out.mutex_slots > 1'000'000))
     throw core::Error{core::ErrorCode::ConfigError,
-                      "mutex_key lets " + std::to_string(*out.mutex_slots) + " tasks through at once; give at least 1"};
+                      "mutex_key lets " + std::to_string(*out.mutex_slots) + " tasks through at once; give 1 to 1000000"};
   for (const auto& each : request.value("depends_on", json::array())) {
     const auto kind = each.contains("task")   ? Dependency::Kind::Task
                       : each.contains("plan") ? Dependency::Kind::Plan

@@ -77,7 +77,10 @@ bool set_worker(Session& session, const std::string& name, const std::string& st
                             "\" is known; `strandline status` lists those at work: give host, "
                             "host:pid or host:pid:n"};
     }
-    if (transaction.run("worker.wish", Params{name, status}).empty()) return false;
+    // An end is wished of those who are there; a quarantine also holds for those who come.
+    const auto changed = status == "DRAINING" ? transaction.run("worker.drain", Params{name})
+                                              : transaction.run("worker.wish", Params{name, status});
+    if (changed.empty()) return false;
     transaction.run("audit.write", Params{verb_of(status), "worker:" + name, actor, reason, "{}"});
     return true;
   });

@@ -6,6 +6,7 @@
 #include <optional>
 #include <pqxx/pqxx>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/digest.hpp"
@@ -50,7 +51,10 @@ namespace strandline::pg {
   return out;
 }
 
-// A text[] column of plain codes and keys, without NULL elements.
+// The elements of a one-dimensional array as PostgreSQL prints it: nothing for NULL.
+[[nodiscard]] std::vector<std::optional<std::string>> elements(std::string_view literal);
+
+// A text[] column, without its NULL elements.
 [[nodiscard]] std::vector<std::string> texts(const pqxx::row& row, const char* column);
 
 }  // namespace strandline::pg

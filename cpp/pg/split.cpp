@@ -14,6 +14,9 @@
 namespace strandline::pg {
 namespace {
 
+// The cursor is held meanwhile.
+constexpr std::int64_t most_parts = 10'000;
+
 [[noreturn]] void refuse(std::int64_t task, const std::string& why) {
   throw core::Error{core::ErrorCode::Conflict, "task " + std::to_string(task) + " " + why};
 }
@@ -43,6 +46,7 @@ PlanRequest request_of(const pqxx::row& task, const core::Strategy& strategy) {
   out.delay = std::max<std::int64_t>(0, integer(task, "delay"));
   out.deadline = maybe_integer(task, "deadline");
   out.credential = maybe_text(task, "credential");
+  out.max_slices = most_parts;
   return out;
 }
 
@@ -141,6 +145,9 @@ SplitResult split(Session& session, std::int64_t task, const std::string& strate
     Work work;
     const std::int64_t generation = integer(row, "generation");
     if (rest < hi) work = lay_out(transaction, request, cursor, generation, {rest, hi});
+    if (work.left_from)
+      throw core::Error{core::ErrorCode::ConfigError,
+                        "a split into more than " + std::to_string(most_parts) + " parts; cut into larger ones"};
     result.tasks = reopened_tasks(work);
     const std::int64_t unmet = integer(row, "unmet");
     if (unmet > 0 && !result.tasks.empty())

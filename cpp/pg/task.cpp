@@ -189,9 +189,8 @@ pqxx::result lock_closed(Transaction& transaction, const std::vector<std::int64_
 
 // Those of the tasks found that can be queued again, with the gates of their plans, ascending.
 std::vector<std::int64_t> retryable(Transaction& transaction, const pqxx::result& rows, const Subject& subject,
-                                    const std::vector<std::int64_t>& wanted) {
+                                    const std::vector<std::int64_t>& wanted, std::set<std::int64_t> plans) {
   std::vector<std::int64_t> tasks;
-  std::set<std::int64_t> plans;
   std::map<std::int64_t, std::int64_t> gates;  // of plans
   for (const auto& row : rows) {
     if (!closed(row)) continue;
@@ -221,10 +220,20 @@ std::vector<std::int64_t> retryable(Transaction& transaction, const pqxx::result
 
 std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& subject, Held& held) {
   std::vector<std::int64_t> queued;
-  const auto wanted = find_tasks(transaction, subject, {"FAILED", "CANCELLED"});
+  auto wanted = find_tasks(transaction, subject, {"FAILED", "CANCELLED"});
+  std::set<std::int64_t> plans;
+  if (wanted.empty() && subject.plan != 0) {
+    // Later plans may have taken up what failed in it, and loaded its window: then those who waited for it in vain go on.
+    const auto gate = transaction.run("gate.fallen_of_plan", Params{subject.plan});
+    if (!gate.empty() && boolean(gate[0], "loaded")) {
+      wanted.push_back(integer(gate[0], "id"));
+      plans.insert(subject.plan);
+      held.plans.insert(subject.plan);
+    }
+  }
   if (wanted.empty()) return queued;
   const auto rows = lock_closed(transaction, wanted, held);
-  const auto tasks = retryable(transaction, rows, subject, wanted);
+  const auto tasks = retryable(transaction, rows, subject, wanted, std::move(plans));
   if (tasks.empty()) return queued;
   lock_tasks(transaction, tasks);
   // A child that was planned on one of them while the lock was waited for was born fallen.

@@ -14,7 +14,8 @@ MASK = "***"
 _SHORTEST = 4
 """Characters; masking shorter values would eat ordinary words and numbers of a message."""
 
-_URI = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^/@\s:?#'\"]*:)[^/@\s'\"]*(?=@)", re.IGNORECASE)
+# From the separator on: a scheme that could begin anywhere makes long words quadratic.
+_URI = re.compile(r"(?P<head>(?<=[a-z0-9+.-])://[^/@\s:?#'\"]*:)[^/@\s'\"]*(?=@)", re.IGNORECASE)
 _WORD = re.compile(
     r"(?P<head>\b(?:password|passwd|pwd|sslpassword|secret|token|access_token|api_?key|apikey|client_secret)\s*=\s*)"
     r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s&;,'\")]+)",

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import inspect
 import sys
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -63,6 +64,9 @@ def load(reference: str) -> type[Provider]:
     return cast("type[Provider]", found)
 
 
+_reading = threading.Lock()
+
+
 def source_digest(provider: type) -> bytes | None:
     """SHA-256 of the source text of the class; None where there is no text, as in an interactive session."""
     # A decorated function has become a class that stands nowhere; its own text is what counts.
@@ -70,7 +74,10 @@ def source_digest(provider: type) -> bytes | None:
     if isinstance(written, staticmethod):
         written = written.__func__
     try:
-        return hashlib.sha256(inspect.getsource(written).encode("utf-8", "surrogatepass")).digest()
+        # One at a time: several threads inside ast.parse confuse CPython 3.11 (SystemError: recursion depth mismatch).
+        with _reading:
+            source = inspect.getsource(written)
+        return hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
     except (OSError, TypeError):
         return None
 

@@ -37,6 +37,15 @@ select e.task_id, case when p.kind_code = 'GATE' then 'plan ' || (p.params ->> '
 from strandline.ing_task_dependency e join strandline.ing_task p on p.id = e.requires_task_id
 where e.task_id = any($1::bigint[]) and not e.satisfied and e.kind_code = 'ALL_SUCCEEDED' and p.status_code in ('FAILED', 'CANCELLED') order by e.task_id, p.id limit 1;
 
+-- name: gate.fallen_of_plan
+-- The gate of plan $1 where it fell, and whether all of the plan's window is loaded now, by whomever.
+select g.id, not exists (select from unnest(int8multirange(int8range(p.window_from, p.window_to))
+  - coalesce((select range_agg(int8range(i.lo, i.hi)) from strandline.ing_interval i where i.cursor_id = p.cursor_id and i.generation = p.generation and i.hi > p.window_from and i.lo < p.window_to), '{}')
+  - coalesce((select range_agg(int8range(v.lo, v.hi)) from strandline.ing_coverage v where v.cursor_id = p.cursor_id and v.generation = p.generation and v.event_sequence_no is null
+     and v.hi > p.window_from and v.lo < p.window_to), '{}')) r) as loaded
+from strandline.ing_plan p join strandline.ing_task g on g.idempotent_key = strandline.gate_key('plan:' || p.id) and g.status_code in ('FAILED', 'CANCELLED')
+where p.id = $1 and p.cursor_id is not null;
+
 -- name: gate.forget
 -- Takes tasks $1 out of what they waited for: the plan that takes them up says anew what that is.
 delete from strandline.ing_task_dependency where task_id = any($1::bigint[]);
@@ -45,6 +54,12 @@ delete from strandline.ing_task_dependency where task_id = any($1::bigint[]);
 -- Tasks $2 wait for what task $1, locked, waits for.
 insert into strandline.ing_task_dependency (task_id, requires_task_id, kind_code, satisfied) select n.id, e.requires_task_id, e.kind_code, e.satisfied
 from strandline.ing_task_dependency e cross join unnest($2::bigint[]) n(id) where e.task_id = $1;
+
+-- name: gate.mended
+-- Earlier plans whose window meets that of plan $1, which others waited for in vain: it may have loaded what they failed to.
+select o.id from strandline.ing_plan p join strandline.ing_plan o on o.cursor_id = p.cursor_id and o.generation = p.generation and o.id <> p.id and o.status_code in ('PARTIAL', 'FAILED', 'CANCELLED')
+  and o.window_from < p.window_to and o.window_to > p.window_from
+join strandline.ing_task g on g.idempotent_key = strandline.gate_key('plan:' || o.id) and g.status_code in ('FAILED', 'CANCELLED') where p.id = $1 order by o.id;
 
 -- name: gate.of_plan
 -- The gate of plan $1, while somebody waits at it.

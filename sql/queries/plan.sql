@@ -18,10 +18,13 @@ select p.id from strandline.ing_plan p where p.status_code = 'ACTIVE' and (selec
 order by p.id limit $1;
 
 -- name: plan.close
--- Ends plan $1 if no task of it lives: the status is what its tasks add up to, without those that were cut anew; a plan whose tasks all went to later ones did nothing. After plan.close_lock.
+-- Ends plan $1 if no task of it lives: the status is what its tasks add up to, without those that were cut anew; a plan whose tasks all went to later ones did nothing, unless those
+-- have loaded its window. After plan.close_lock.
 update strandline.ing_plan p set finished_at = clock_timestamp(),
   reason_code = case when c.n = 0 then 'REOPENED' else p.reason_code end, reason = case when c.n = 0 then 'all of its tasks went on in later plans' else p.reason end,
-  status_code = case when c.n = 0 then 'CANCELLED' when c.ok = c.n then 'SUCCEEDED' when c.ok > 0 then 'PARTIAL' when c.failed > 0 then 'FAILED' else 'CANCELLED' end
+  status_code = case when c.n = 0 then case when p.cursor_id is not null and not exists (select from unnest(int8multirange(int8range(p.window_from, p.window_to))
+    - coalesce((select range_agg(int8range(i.lo, i.hi)) from strandline.ing_interval i where i.cursor_id = p.cursor_id and i.generation = p.generation and i.hi > p.window_from and i.lo < p.window_to), '{}')) r)
+   then 'SUCCEEDED' else 'CANCELLED' end when c.ok = c.n then 'SUCCEEDED' when c.ok > 0 then 'PARTIAL' when c.failed > 0 then 'FAILED' else 'CANCELLED' end
 from (select count(*) n, count(*) filter (where status_code = 'SUCCEEDED') ok, count(*) filter (where status_code = 'FAILED') failed,
     count(*) filter (where status_code in ('QUEUED', 'RUNNING')) live
   from strandline.ing_task where plan_id = $1 and reason_code is distinct from 'SPLIT') c

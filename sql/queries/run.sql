@@ -51,11 +51,12 @@ where task_id = $1 and attempt_no = $2 and status_code in ('PLANNED', 'RUNNING')
 with x as materialized (select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
    $13::bigint[], $14::bytea[], $15::bytea[], $16::bigint[], $17::bigint[], $18::bigint[]) x(task_id, attempt_no, run_id, walk_no, id, before_token, after_token, records, inserted, updated, unchanged, deleted,
    bytes, digest, key, size, started, hi)),
- k as materialized (select l.task_id, l.attempt_no, l.after_token, l.records from x cross join lateral (select r.task_id, r.attempt_no, x.after_token, x.records from strandline.ing_task_run r
+ k as materialized (select l.place from x cross join lateral (select r.ctid as place from strandline.ing_task_run r
    where r.task_id = x.task_id and r.attempt_no = x.attempt_no and r.status_code in ('PLANNED', 'RUNNING') and r.batch_no = 0 order by r.attempt_no limit 1 for no key update) l),
- f as (update strandline.ing_task_run r set status_code = 'SUCCEEDED', batch_no = 1, checkpoint = k.after_token::json, record_count = k.records, heartbeat_at = clock_timestamp(),
+ f as (update strandline.ing_task_run r set status_code = 'SUCCEEDED', batch_no = 1, checkpoint = ($7::text[])[array_position($1::bigint[], r.task_id)]::json,
+   record_count = ($8::bigint[])[array_position($1::bigint[], r.task_id)], heartbeat_at = clock_timestamp(),
    started_at = coalesce(r.started_at, clock_timestamp()), finished_at = clock_timestamp(), end_reason_code = 'DONE', ended_by = r.worker
-   from k where r.task_id = k.task_id and r.attempt_no = k.attempt_no and r.task_id = any($1::bigint[]) returning r.cancel_requested_at is not null as cancel),
+   where r.ctid = any(array(select place from k)) and r.task_id = any($1::bigint[]) and r.status_code in ('PLANNED', 'RUNNING') and r.batch_no = 0 returning r.cancel_requested_at is not null as cancel),
  b as (insert into strandline.ing_task_run_batch (id, task_id, batch_no, run_id, slice_id, plan_id, walk_no, page_no, page_size, before_token, after_token, idempotent_key, record_count,
    inserted_count, updated_count, unchanged_count, deleted_count, byte_count, content_digest, status_code, started_at)
    select x.id, x.task_id, 1, x.run_id, t.slice_id, t.plan_id, x.walk_no, 1, x.size, x.before_token::json, x.after_token::json, x.key, x.records, x.inserted, x.updated, x.unchanged, x.deleted, x.bytes,

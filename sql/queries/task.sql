@@ -150,9 +150,10 @@ with t as (update strandline.ing_task set held = false, scheduled_at = greatest(
 select t.id, t.status_code, array(select distinct mutex_key from t where mutex_key is not null) as admit from t order by t.id;
 
 -- name: task.retry
--- Queues the closed task $1 again. No row: a parent stays fallen, or the task is not closed.
+-- Queues the closed task $1 again; a deadline that has passed no longer holds. No row: a parent stays fallen, or the task is not closed.
 update strandline.ing_task t set status_code = 'QUEUED', attempt_no = t.attempt_no + 1, reason_code = 'RETRIED', failures = 0, losses = 0, cancel_requested_at = null,
- held = coalesce((select c.held from strandline.ing_cursor c where c.id = t.cursor_id), t.held), finished_at = null, scheduled_at = clock_timestamp(), mutex_waiting = t.mutex_key is not null,
+ held = coalesce((select c.held from strandline.ing_cursor c where c.id = t.cursor_id), t.held), finished_at = null,
+ deadline_at = case when t.deadline_at > clock_timestamp() then t.deadline_at end, scheduled_at = clock_timestamp(), mutex_waiting = t.mutex_key is not null,
  unmet = (select count(*) from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied)
 where t.id = $1 and t.status_code in ('FAILED', 'CANCELLED') and not exists (select 1 from strandline.ing_task_dependency e join strandline.ing_task p on p.id = e.requires_task_id
   where e.task_id = t.id and e.kind_code = 'ALL_SUCCEEDED' and not e.satisfied and p.status_code in ('FAILED', 'CANCELLED')) returning t.id, t.attempt_no, t.mutex_key;

@@ -5,6 +5,10 @@
 update strandline.ing_worker set heartbeat_at = clock_timestamp() where worker = $1 returning coalesce((select w.status_code from strandline.ing_worker w
   where w.worker = any(array[$1::text, regexp_replace($1::text, ':[^:]*$', ''), split_part($1::text, ':', 1)]) and w.status_code in ('QUARANTINED', 'DRAINING') order by w.status_code limit 1), 'ACTIVE') as wish;
 
+-- name: worker.drain
+-- The workers of the name $1, or on the host or in the process of that name, that are at work now are wished to end. No row: there is none that was not asked before.
+update strandline.ing_worker set status_code = 'DRAINING' where (worker = $1 or starts_with(worker, $1::text || ':')) and version <> '' and status_code = 'ACTIVE' and stopped_at is null returning worker;
+
 -- name: worker.known
 -- Whether a worker of the name $1, or on the host or in the process of that name, is known.
 select exists (select from strandline.ing_worker k where k.worker = $1 or starts_with(k.worker, $1::text || ':')) as known;
@@ -23,6 +27,7 @@ update strandline.ing_worker set status_code = case when status_code = 'QUARANTI
 -- Worker $1, a name or the host or host:pid of known ones, is wished to be $2. No row: it is so already, or nobody of that name is known.
 insert into strandline.ing_worker as w (worker, host, pid, version, pools, status_code)
 select $1, split_part($1::text, ':', 1), coalesce(nullif(split_part($1::text, ':', 2), '')::int, 0), '', '{}', $2 where exists (select from strandline.ing_worker k
-  where k.worker = $1 or starts_with(k.worker, $1::text || ':'))
+  where k.worker = $1 or starts_with(k.worker, $1::text || ':')) and $2 <> 'ACTIVE'
+  or exists (select from strandline.ing_worker k where k.worker = $1)
 on conflict (worker) do update set status_code = case when excluded.status_code = 'ACTIVE' and w.stopped_at is not null then 'STOPPED' else excluded.status_code end
 where w.status_code <> excluded.status_code and (w.stopped_at is null or excluded.status_code = 'QUARANTINED' or (excluded.status_code = 'ACTIVE' and w.status_code = 'QUARANTINED')) returning w.worker;

@@ -101,11 +101,11 @@ def cases(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     window = (STEP * (OLD + 1000), STEP * (OLD + 2000))
     aside = 150  # rows of small tables: workers by their names, pools, places
     for most, pages in ((1, 300), (GROUP, 9_000)):
-        yield claim(most, new, "task_claim task_run_pkey", pages, aside)
-        yield claim(most, new, "task_claim_plan task_run_pkey", pages, aside, plan=[plan])
+        yield claim(most, new, "task_claim task_pkey", pages, aside)
+        yield claim(most, new, "task_claim_plan task_pkey", pages, aside, plan=[plan])
     yield claim(1, old, "task_claim_plan", 300, aside, "behind the dead ones of its own plan", plan=[ledger.old])
     note = "50 tasks are joined with 50 places"
-    yield claim(GROUP, Low(), "task_claim task_run_pkey", 5_000, 5_000, note, pool="narrow")
+    yield claim(GROUP, Low(), "task_claim task_pkey", 5_000, 5_000, note, pool="narrow")
     yield claim(GROUP, new, "task_claim", 80, aside, "nothing to claim", pool="empty")
 
     yield Case("run.look", (ours, 1, 1), "task_pkey task_run", 60, 10)

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from fix_ledger import Database
 from fix_server import suite_bindir
-from fix_session import missing
+from fix_session import alone_before_libc, missing
 from fix_workers import Server
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -228,6 +228,7 @@ class MovedClock:
 @pytest.fixture
 def moved_clock(tmp_path: Path) -> Iterator[MovedClock]:
     """libfaketime around worker processes."""
+    alone_before_libc()
     library = next(_FAKETIME.glob("**/faketime/libfaketime.so.1"), None) if shutil.which("faketime") else None
     if library is None:
         missing("libfaketime is not installed (`make setup` installs it from apt)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +24,12 @@ _PLACE = Path("/tmp")
 _PREFIX = "strandline-tests-"
 _DIRECTORY = pytest.StashKey[Path]()
 _ALIVE = pytest.StashKey[Lock]()
+
+
+def alone_before_libc() -> None:
+    """Skips a test that puts a library before libc where the sanitizers' have to be the first (`make sanitize`)."""
+    if Path(sys.executable).name == "python-asan":
+        pytest.skip("a library before libc excludes those of the sanitizers")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fix_ledger import LEASE, TARGET, Database, claim, page, request
+from fix_session import alone_before_libc
 from providers import Hours
 
 import strandline as sl
@@ -140,6 +141,7 @@ def test_a_clock_that_is_put_right_in_the_middle(
 @SKEWS
 def test_a_machine_whose_clock_is_wrong(skew: int, dsn: str, database: Database, tmp_path: Path) -> None:
     """Also for native code: the clock of the whole process is moved, below Python."""
+    alone_before_libc()
     compiler = shutil.which("cc") or shutil.which("gcc")
     assert compiler, "the package was built here, so there is a compiler"
     source, library = tmp_path / "clock.c", tmp_path / "clock.so"

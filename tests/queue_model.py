@@ -201,10 +201,12 @@ class Model:
         """A stop is for the workers that are there; a quarantine is kept under the name until it is released."""
         if status == "DRAINING":
             there = [known for known in WORKERS if known == name or known.startswith(f"{name}:")]
-            changed = [known for known in there if self.workers.get(known, "ACTIVE") == "ACTIVE"]
+            changed = [known for known in there if self.workers.get(known) != "DRAINING"]
+        elif status == "ACTIVE":
+            known = [other for other in self.workers if other == name or other.startswith(f"{name}:")]
+            changed = [other for other in known if self.workers[other] != "ACTIVE"]
         else:
-            before = self.workers.get(name, "ACTIVE")
-            changed = [name] if before != status else []
+            changed = [name] if self.workers.get(name) != status else []
         self.workers.update(dict.fromkeys(changed, status))
         return bool(changed)
 

@@ -78,8 +78,10 @@ bool set_worker(Session& session, const std::string& name, const std::string& st
                             "host:pid or host:pid:n"};
     }
     // An end is wished of those who are there; a quarantine also holds for those who come.
-    const auto changed = status == "DRAINING" ? transaction.run("worker.drain", Params{name})
-                                              : transaction.run("worker.wish", Params{name, status});
+    const char* query = status == "DRAINING" ? "worker.drain"
+                        : status == "ACTIVE" ? "worker.release"
+                                             : "worker.quarantine";
+    const auto changed = transaction.run(query, Params{name});
     if (changed.empty()) return false;
     transaction.run("audit.write", Params{verb_of(status), "worker:" + name, actor, reason, "{}"});
     return true;

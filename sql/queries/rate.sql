@@ -2,10 +2,10 @@
 -- the server: the clock has then moved on.
 
 -- name: rate.declare
--- Gives key $1 the rate of $2 calls per second, $3 of them at once. What was reserved at another rate counts no more.
+-- Gives key $1 the rate of $2 calls per second, $3 of them at once. What was reserved at a slower rate counts no more.
 insert into strandline.ing_rate_limit as r (key, per_second, burst) values ($1, $2::float8, $3::float8)
 on conflict (key) do update set per_second = excluded.per_second, burst = excluded.burst,
-  tat = least(r.tat, clock_timestamp() + make_interval(secs => excluded.burst / excluded.per_second)) where (r.per_second, r.burst) is distinct from (excluded.per_second, excluded.burst);
+  tat = case when excluded.per_second > r.per_second then least(r.tat, clock_timestamp() + make_interval(secs => excluded.burst / excluded.per_second)) else r.tat end where (r.per_second, r.burst) is distinct from (excluded.per_second, excluded.burst);
 
 -- name: rate.hurry
 -- This transaction does not wait for its flush.

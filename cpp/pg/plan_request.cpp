@@ -173,8 +173,8 @@ void read_work(Session& session, PlanRequest& out, const json& request) {
   out.mutex_key = maybe<std::string>(request, "mutex_key");
   out.mutex_slots = maybe<std::int64_t>(request, "mutex_slots");
   if (out.mutex_slots && (*out.mutex_slots < 1 || *out.mutex_slots > 1'000'000))
-    throw core::Error{core::ErrorCode::ConfigError,
-                      "mutex_key lets " + std::to_string(*out.mutex_slots) + " tasks through at once; give 1 to 1000000"};
+    throw core::Error{core::ErrorCode::ConfigError, "mutex_key lets " + std::to_string(*out.mutex_slots) +
+                                                        " tasks through at once; give 1 to 1000000"};
   for (const auto& each : request.value("depends_on", json::array())) {
     const auto kind = each.contains("task")   ? Dependency::Kind::Task
                       : each.contains("plan") ? Dependency::Kind::Plan

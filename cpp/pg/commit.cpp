@@ -5,7 +5,7 @@
 // but the ledger's own rows.
 
 #include "core/chain.hpp"
-#include "core/keys.hpp"
+#include "pg/batch.hpp"
 #include "pg/failpoint.hpp"
 #include "pg/row.hpp"
 #include "pg/run.hpp"
@@ -15,34 +15,6 @@ namespace strandline::pg {
 namespace {
 
 enum class Outcome { Stored, Absent, Lost, Cancelled };
-
-struct Columns {
-  std::vector<std::optional<std::string>> before;
-  std::vector<std::optional<std::string>> after;
-  std::vector<std::int64_t> records, inserted, updated, unchanged, deleted, bytes, sizes, started;
-  std::vector<core::Digest> digests, keys;
-};
-
-Columns columns(const Run& run, const std::vector<Page>& pages, const std::vector<Counts>& counts,
-                const std::vector<core::Digest>& digests) {
-  Columns out;
-  for (std::size_t i = 0; i < pages.size(); ++i) {
-    const Page& page = pages[i];
-    out.before.push_back(page.before);
-    out.after.push_back(page.after);
-    out.records.push_back(counts[i].records);
-    out.inserted.push_back(counts[i].inserted);
-    out.updated.push_back(counts[i].updated);
-    out.unchanged.push_back(counts[i].unchanged);
-    out.deleted.push_back(counts[i].deleted);
-    out.bytes.push_back(page.rows == nullptr ? 0 : static_cast<std::int64_t>(page.rows->bytes()));
-    out.sizes.push_back(page.size);
-    out.started.push_back(page.started);
-    out.digests.push_back(digests[i]);
-    out.keys.push_back(core::batch_key(run.task_key, run.walk_no, run.batch_no + static_cast<std::int64_t>(i) + 1));
-  }
-  return out;
-}
 
 // Takes the run's row on a fresh transaction, which waits until whatever held it is over, and then looks for the last page of
 // the group. A plain look would see nothing while the server has not yet noticed that its client is gone.
@@ -92,10 +64,12 @@ Attempt attempt(Session& session, const Run& run, const Target& target, const st
                                                           checkpoint, records, done, pages.back().upto});
   if (fenced.empty()) return {};
   if (boolean(fenced[0], "cancel")) return {Outcome::Cancelled, {}, {}};
-  const Columns c = columns(run, pages, counts, digests);
-  transaction.run("run.batches", Params{run.task_id, run.batch_no, run.run_id, run.walk_no, ids, c.before, c.after,
-                                        c.records, c.inserted, c.updated, c.unchanged, c.deleted, c.bytes, c.digests,
-                                        c.keys, c.sizes, run.page_no, c.started});
+  Batches b;
+  for (std::size_t i = 0; i < pages.size(); ++i)
+    b.add(run, run.batch_no + static_cast<std::int64_t>(i) + 1, pages[i], counts[i], digests[i]);
+  transaction.run("run.batches", Params{run.task_id, run.batch_no, run.run_id, run.walk_no, ids, b.before, b.after,
+                                        b.records, b.inserted, b.updated, b.unchanged, b.deleted, b.bytes, b.digests,
+                                        b.keys, b.sizes, run.page_no, b.started});
   if (done) {
     cover(transaction, run, last_batch);
     leave(transaction, {run.task_id}, {"SUCCEEDED", "DONE"});

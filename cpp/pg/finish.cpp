@@ -1,9 +1,8 @@
 // Many runs ended at once: what makes small slices cheap, whose commits would otherwise each wait for a flush of their own.
 
-#include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/keys.hpp"
+#include "pg/batch.hpp"
 #include "pg/failpoint.hpp"
 #include "pg/row.hpp"
 #include "pg/run.hpp"
@@ -13,53 +12,48 @@ namespace strandline::pg {
 namespace {
 
 // A run that can share its transaction: its only page is its first, so that nothing of an earlier one has to be added up.
-bool fresh(const Run& run, const Run& first) { return run.batch_no == 0 && run.generation == first.generation; }
+bool fresh(const Run& run, const Run& first) { return run.batch_no == 0 && run.plan_id == first.plan_id; }
 
 // All in one transaction. False: somebody's fence or target refused, and nothing is stored.
 bool finish_together(Session& session, std::vector<Run>& runs, const Target& target, const std::vector<Page>& pages) {
+  const Run& first = runs.front();
   const auto count = static_cast<std::int64_t>(runs.size());
-  std::vector<std::int64_t> tasks, attempts, ids_of_runs, walks, records, inserted, updated, unchanged, deleted, bytes,
-      sizes, started, his;
-  std::vector<std::optional<std::string>> before, after;
-  std::vector<core::Digest> digests, keys;
   std::vector<TargetPage> rows;
   bool any_rows = false;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const Run& run = runs[i];
-    const Page& page = pages[i];
-    tasks.push_back(run.task_id);
-    attempts.push_back(run.attempt_no);
-    ids_of_runs.push_back(run.run_id);
-    walks.push_back(run.walk_no);
-    before.push_back(page.before);
-    after.push_back(page.after);
-    bytes.push_back(page.rows == nullptr ? 0 : static_cast<std::int64_t>(page.rows->bytes()));
-    sizes.push_back(page.size);
-    started.push_back(page.started);
-    // A walk by token covers the ordinal of its only page.
-    his.push_back(run.hi.value_or(0) == INT64_MAX ? run.lo.value_or(0) + 1 : run.hi.value_or(0));
-    digests.push_back(page_digest(page));
-    keys.push_back(core::batch_key(run.task_key, run.walk_no, 1));
+  for (const auto& page : pages) {
     rows.push_back({page.rows, page.deleted});
     any_rows = any_rows || page.rows != nullptr || page.deleted != nullptr;
   }
   Transaction transaction{session, page_limits};
   const auto ids = integers(transaction.run("run.batch_ids", Params{count})[0], "ids");
   std::vector<Counts> counts(runs.size());
-  if (any_rows) counts = write_pages(transaction, target, runs.front().generation, rows, ids);
-  for (const auto& each : counts) {
-    records.push_back(each.records);
-    inserted.push_back(each.inserted);
-    updated.push_back(each.updated);
-    unchanged.push_back(each.unchanged);
-    deleted.push_back(each.deleted);
+  if (any_rows) counts = write_pages(transaction, target, first.generation, rows, ids);
+  Batches b;
+  std::vector<std::int64_t> tasks, attempts, ids_of_runs, walks, los, his, slices;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const Run& run = runs[i];
+    b.add(run, 1, pages[i], counts[i], page_digest(pages[i]));
+    tasks.push_back(run.task_id);
+    attempts.push_back(run.attempt_no);
+    ids_of_runs.push_back(run.run_id);
+    walks.push_back(run.walk_no);
+    los.push_back(run.lo.value_or(0));
+    // A walk by token covers the ordinal of its only page.
+    his.push_back(run.hi.value_or(0) == INT64_MAX ? run.lo.value_or(0) + 1 : run.hi.value_or(0));
+    slices.push_back(run.slice_id);
   }
-  lock_tasks(transaction, tasks);
-  const auto fenced =
-      transaction.run("run.finish", Params{tasks, attempts, ids_of_runs, walks, ids, before, after, records, inserted,
-                                           updated, unchanged, deleted, bytes, digests, keys, sizes, started, his});
+  std::set<std::int64_t> touching;  // among them children, which stay
+  for (const auto& row : lock_tasks(transaction, tasks))
+    if (boolean(row, "tied")) touching.insert(integer(row, "id"));
+  std::vector<std::int64_t> tied, untied;
+  for (const auto task : tasks) (touching.count(task) != 0 ? tied : untied).push_back(task);
+  const auto fenced = transaction.run(
+      "run.finish",
+      Params{tasks,      attempts,  ids_of_runs, walks,     ids,           b.before,        b.after,          b.records,
+             b.inserted, b.updated, b.unchanged, b.deleted, b.bytes,       b.digests,       b.keys,           b.sizes,
+             b.started,  los,       his,         slices,    first.plan_id, first.cursor_id, first.generation, untied});
   if (integer(fenced[0], "fenced") != count || integer(fenced[0], "cancelled") != 0) return false;
-  leave(transaction, tasks, {"SUCCEEDED", "DONE"});
+  if (!tied.empty()) leave(transaction, tied, {"SUCCEEDED", "DONE"});
   failpoint("commit.before");
   transaction.commit();
   failpoint("commit.after");

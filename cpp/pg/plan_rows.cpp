@@ -92,11 +92,12 @@ std::vector<std::int64_t> write_rows(Transaction& transaction, const PlanRequest
 
   copy_rows(transaction, "plan.slices_copy", slices.size(), [&](TextBuffer& out, std::size_t i) {
     const NewSlice& slice = slices[i];
-    begin_row(out, 9);
+    begin_row(out, 10);
     put(out, slice_ids[i]);
     put(out, context.plan_id);
     put(out, context.first_slice_no + static_cast<std::int64_t>(i));
     put(out, slice.signature);
+    put(out, slice.key);
     put(out, std::string_view{slice.spec});
     put(out, request.value ? std::nullopt : std::optional{slice.bounds.lo});
     put(out, request.value ? std::nullopt : std::optional{slice.bounds.hi});

@@ -34,6 +34,15 @@ comment on function strandline.gate_key(text) is 'The key of the gate of plan:ID
 alter table strandline.ing_plan add column pool text;
 comment on column strandline.ing_plan.pool is 'The pool of its tasks, by which workers of one plan know its limit.';
 update strandline.ing_plan p set pool = (select t.pool from strandline.ing_task t where t.plan_id = p.id order by t.id limit 1);
+-- A slice's row stays as it is, while every move of its task would be written into each index of the task's table.
+alter table strandline.ing_plan_slice add column task_key bytea;
+comment on column strandline.ing_plan_slice.task_key is 'The idempotent_key of its task: no cut is planned twice.';
+update strandline.ing_plan_slice s set task_key = t.idempotent_key from strandline.ing_task t where t.slice_id = s.id;
+alter table strandline.ing_plan_slice alter column task_key set not null;
+create unique index ing_plan_slice_task_key on strandline.ing_plan_slice (task_key);
+drop index strandline.ing_task_key;
+create unique index ing_task_key on strandline.ing_task (idempotent_key) where kind_code <> 'SLICE';
+
 create index ing_plan_active on strandline.ing_plan (id) where status_code = 'ACTIVE';
 
 alter table strandline.ing_cursor add column held boolean not null default false;

@@ -5,7 +5,7 @@
 insert into strandline.ing_task (id, idempotent_key, kind_code, plan_id, slice_id, cursor_id, generation, lo, hi, provenance_code, operation_code, params, pool, held, reason_code)
 overriding system value select nextval('strandline.ing_gate_id_seq'), strandline.gate_key('cursor:' || c.id || ':' || $2::bigint), 'GATE', 0, 0, c.id, 0, $2, $2, c.provenance_code, c.operation_code,
   json_build_object('cursor', c.id, 'bound', $2::bigint), '', true, 'DEPENDENCY' from strandline.ing_cursor c where c.id = $1
-on conflict (idempotent_key) do nothing;
+on conflict (idempotent_key) where kind_code <> 'SLICE' do nothing;
 
 -- name: gate.cursors
 -- Cursors $1, to be waited for: what they count and how far they are.
@@ -43,7 +43,7 @@ select g.id, not exists (select from unnest(int8multirange(int8range(p.window_fr
   - coalesce((select range_agg(int8range(i.lo, i.hi)) from strandline.ing_interval i where i.cursor_id = p.cursor_id and i.generation = p.generation and i.hi > p.window_from and i.lo < p.window_to), '{}')
   - coalesce((select range_agg(int8range(v.lo, v.hi)) from strandline.ing_coverage v where v.cursor_id = p.cursor_id and v.generation = p.generation and v.event_sequence_no is null
      and v.hi > p.window_from and v.lo < p.window_to), '{}')) r) as loaded
-from strandline.ing_plan p join strandline.ing_task g on g.idempotent_key = strandline.gate_key('plan:' || p.id) and g.status_code in ('FAILED', 'CANCELLED')
+from strandline.ing_plan p join strandline.ing_task g on g.kind_code = 'GATE' and g.idempotent_key = strandline.gate_key('plan:' || p.id) and g.status_code in ('FAILED', 'CANCELLED')
 where p.id = $1 and p.cursor_id is not null;
 
 -- name: gate.forget
@@ -59,11 +59,11 @@ from strandline.ing_task_dependency e cross join unnest($2::bigint[]) n(id) wher
 -- Earlier plans whose window meets that of plan $1, which others waited for in vain: it may have loaded what they failed to.
 select o.id from strandline.ing_plan p join strandline.ing_plan o on o.cursor_id = p.cursor_id and o.generation = p.generation and o.id <> p.id and o.status_code in ('PARTIAL', 'FAILED', 'CANCELLED')
   and o.window_from < p.window_to and o.window_to > p.window_from
-join strandline.ing_task g on g.idempotent_key = strandline.gate_key('plan:' || o.id) and g.status_code in ('FAILED', 'CANCELLED') where p.id = $1 order by o.id;
+join strandline.ing_task g on g.kind_code = 'GATE' and g.idempotent_key = strandline.gate_key('plan:' || o.id) and g.status_code in ('FAILED', 'CANCELLED') where p.id = $1 order by o.id;
 
 -- name: gate.of_plan
 -- The gate of plan $1, while somebody waits at it.
-select id from strandline.ing_task where idempotent_key = strandline.gate_key('plan:' || $1::bigint) and status_code = 'QUEUED';
+select id from strandline.ing_task where kind_code = 'GATE' and idempotent_key = strandline.gate_key('plan:' || $1::bigint) and status_code = 'QUEUED';
 
 -- name: gate.open
 -- Begins the end of gates $1, locked: a gate passes through RUNNING as every task does.
@@ -72,14 +72,14 @@ update strandline.ing_task set status_code = 'RUNNING' where id = any($1::bigint
 -- name: gate.parents
 -- Tasks $1 and gates of keys $2 as they stand; nothing of them can end before the end of this transaction.
 select id, kind_code, status_code from strandline.ing_task where id = any(array(select unnest($1::bigint[]) union select g.id from strandline.ing_task g
- where g.idempotent_key = any(array(select strandline.gate_key(k) from unnest($2::text[]) k)))) order by id for share;
+ where g.kind_code = 'GATE' and g.idempotent_key = any(array(select strandline.gate_key(k) from unnest($2::text[]) k)))) order by id for share;
 
 -- name: gate.plan
 -- Makes the gate of plan $1, if it is new; FAILED where the plan ended otherwise than in success. One that fell with the plan stands again when the plan is open again.
 insert into strandline.ing_task (id, idempotent_key, kind_code, plan_id, slice_id, generation, provenance_code, operation_code, params, pool, held, status_code, reason_code)
 overriding system value select nextval('strandline.ing_gate_id_seq'), strandline.gate_key('plan:' || p.id), 'GATE', 0, 0, 0, p.provenance_code, p.operation_code, json_build_object('plan', p.id), '', true,
   case when p.status_code = 'ACTIVE' then 'QUEUED' else 'FAILED' end, case when p.status_code = 'ACTIVE' then 'DEPENDENCY' else 'FAILED' end from strandline.ing_plan p where p.id = $1
-on conflict (idempotent_key) do update set status_code = 'QUEUED', attempt_no = strandline.ing_task.attempt_no + 1, reason_code = 'DEPENDENCY', finished_at = null
+on conflict (idempotent_key) where kind_code <> 'SLICE' do update set status_code = 'QUEUED', attempt_no = strandline.ing_task.attempt_no + 1, reason_code = 'DEPENDENCY', finished_at = null
 where strandline.ing_task.status_code in ('FAILED', 'CANCELLED') and excluded.status_code = 'QUEUED';
 
 -- name: gate.plans

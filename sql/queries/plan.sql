@@ -57,8 +57,8 @@ from strandline.ing_plan p join strandline.ing_stream s on s.id = p.stream_id jo
 left join strandline.ing_cursor c on c.id = p.cursor_id where p.id = $1;
 
 -- name: plan.find_task
--- The task of key $1, whatever its state.
-select t.id, t.status_code, t.plan_id, t.slice_id from strandline.ing_task t where t.idempotent_key = $1;
+-- The task of the value of key $1, whatever its state.
+select t.id, t.status_code, t.plan_id, t.slice_id from strandline.ing_task t where t.kind_code = 'VALUE' and t.idempotent_key = $1;
 
 -- name: plan.grow
 -- Plan $1, locked, has $2 slices more.
@@ -150,7 +150,7 @@ select coalesce(max(slice_no), 0) as last from strandline.ing_plan_slice where p
 
 -- name: plan.slices_copy
 -- COPY of new slices.
-copy strandline.ing_plan_slice (id, plan_id, slice_no, slice_signature, slice_spec, lo, hi, expr_hash, expr_snapshot) from stdin (format binary);
+copy strandline.ing_plan_slice (id, plan_id, slice_no, slice_signature, task_key, slice_spec, lo, hi, expr_hash, expr_snapshot) from stdin (format binary);
 
 -- name: plan.split_look
 -- All that the new slices of task $1 take over from it.

@@ -46,23 +46,25 @@ update strandline.ing_task_run set status_code = case when $8 then 'SUCCEEDED' e
 where task_id = $1 and attempt_no = $2 and status_code in ('PLANNED', 'RUNNING') and batch_no = $3 returning id, cancel_requested_at is not null as cancel;
 
 -- name: run.finish
--- Ends many runs at once, each with its only page: $1 tasks, $2 attempts, $3 runs, $4 walks, $5 batch ids, $6 tokens before, $7 after, $8 records, $9 inserted, $10 updated, $11 unchanged, $12 deleted,
--- $13 bytes, $14 digests, $15 keys, $16 page sizes, $17 start times in microseconds, $18 upper bounds. Fewer fenced than sent, or a wish to end: the caller rolls back.
+-- Ends many runs at once, each with its only page: $1 tasks, locked, $2 attempts, $3 runs, $4 walks, $5 batch ids, $6 tokens before, $7 after, $8 records, $9 inserted, $10 updated, $11 unchanged, $12 deleted,
+-- $13 bytes, $14 digests, $15 keys, $16 page sizes, $17 start times in microseconds, $18 lower and $19 upper bounds, $20 slices; all of plan $21, cursor $22 and generation $23. The tasks $24 of them,
+-- to which nothing is tied, leave too; the others by task.leave. Fewer fenced than sent, or a wish to end: the caller rolls back.
 with x as materialized (select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
-   $13::bigint[], $14::bytea[], $15::bytea[], $16::bigint[], $17::bigint[], $18::bigint[]) x(task_id, attempt_no, run_id, walk_no, id, before_token, after_token, records, inserted, updated, unchanged, deleted,
-   bytes, digest, key, size, started, hi)),
- k as materialized (select l.place from x cross join lateral (select r.ctid as place from strandline.ing_task_run r
-   where r.task_id = x.task_id and r.attempt_no = x.attempt_no and r.status_code in ('PLANNED', 'RUNNING') and r.batch_no = 0 order by r.attempt_no limit 1 for no key update) l),
- f as (update strandline.ing_task_run r set status_code = 'SUCCEEDED', batch_no = 1, checkpoint = ($7::text[])[array_position($1::bigint[], r.task_id)]::json,
-   record_count = ($8::bigint[])[array_position($1::bigint[], r.task_id)], heartbeat_at = clock_timestamp(),
+   $13::bigint[], $14::bytea[], $15::bytea[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[]) x(task_id, attempt_no, run_id, walk_no, id,
+   before_token, after_token, records, inserted, updated, unchanged, deleted, bytes, digest, key, size, started, lo, hi, slice_id)),
+ k as materialized (select x.task_id, x.after_token, x.records, l.place from x cross join lateral (select r.ctid as place from strandline.ing_task_run r where r.task_id = x.task_id and r.attempt_no = x.attempt_no offset 0) l),
+ f as (update strandline.ing_task_run r set status_code = 'SUCCEEDED', batch_no = 1, checkpoint = k.after_token::json, record_count = k.records, heartbeat_at = clock_timestamp(),
    started_at = coalesce(r.started_at, clock_timestamp()), finished_at = clock_timestamp(), end_reason_code = 'DONE', ended_by = r.worker
-   where r.ctid = any(array(select place from k)) and r.task_id = any($1::bigint[]) and r.status_code in ('PLANNED', 'RUNNING') and r.batch_no = 0 returning r.cancel_requested_at is not null as cancel),
+   from k where r.ctid = k.place and r.task_id = k.task_id and r.status_code in ('PLANNED', 'RUNNING') and r.batch_no = 0 returning r.cancel_requested_at is not null as cancel),
+ t as (update strandline.ing_task t set status_code = 'SUCCEEDED', reason_code = 'DONE', batch_no = 1, failures = 0, losses = 0, finished_at = clock_timestamp()
+   where t.id = any($24::bigint[]) and t.status_code = 'RUNNING' returning 1),
+ s as (update strandline.ing_pool_slot s set task_id = null, attempt_no = null where s.task_id = any($24::bigint[])),
  b as (insert into strandline.ing_task_run_batch (id, task_id, batch_no, run_id, slice_id, plan_id, walk_no, page_no, page_size, before_token, after_token, idempotent_key, record_count,
    inserted_count, updated_count, unchanged_count, deleted_count, byte_count, content_digest, status_code, started_at)
-   select x.id, x.task_id, 1, x.run_id, t.slice_id, t.plan_id, x.walk_no, 1, x.size, x.before_token::json, x.after_token::json, x.key, x.records, x.inserted, x.updated, x.unchanged, x.deleted, x.bytes,
-     x.digest, 'SUCCEEDED', to_timestamp(x.started / 1000000.0) from x join strandline.ing_task t on t.id = x.task_id),
+   select x.id, x.task_id, 1, x.run_id, x.slice_id, $21, x.walk_no, 1, x.size, x.before_token::json, x.after_token::json, x.key, x.records, x.inserted, x.updated, x.unchanged, x.deleted, x.bytes,
+     x.digest, 'SUCCEEDED', to_timestamp(x.started / 1000000.0) from x),
  v as (insert into strandline.ing_coverage (task_id, batch_no, cursor_id, generation, lo, hi, slice_id, run_id, record_count)
-   select x.task_id, 1, t.cursor_id, t.generation, t.lo, x.hi, t.slice_id, x.run_id, x.records from x join strandline.ing_task t on t.id = x.task_id where t.cursor_id is not null)
+   select x.task_id, 1, $22, $23, x.lo, x.hi, x.slice_id, x.run_id, x.records from x where $22::bigint is not null)
 select count(*) as fenced, count(*) filter (where f.cancel) as cancelled from f;
 
 -- name: run.group

@@ -91,8 +91,9 @@ with v as materialized (select t.id, t.plan_id, t.attempt_no, t.mutex_key, t.mut
 select v.id, v.plan_id, v.want, array(select mutex_key from v where mutex_key is not null union select mutex_key from k where mutex_key is not null) as admit from v;
 
 -- name: task.lock
--- Takes tasks $1 and the children that their exit will touch, in order of id.
-select t.id, t.status_code, t.attempt_no, t.cancel_requested_at is not null as cancel, t.held, t.batch_no, t.failures, t.losses, t.max_attempts, t.max_losses, t.plan_id, t.cursor_id
+-- Takes tasks $1 and the children that their exit will touch, in order of id; tied are those whose exit touches others.
+select t.id, t.status_code, t.attempt_no, t.cancel_requested_at is not null as cancel, t.held, t.batch_no, t.failures, t.losses, t.max_attempts, t.max_losses, t.plan_id, t.cursor_id,
+  t.mutex_key is not null or t.id = any(array(select requires_task_id from strandline.ing_task_dependency where requires_task_id = any($1::bigint[]) and not satisfied)) as tied
 from strandline.ing_task t where t.id = any(array(select unnest($1::bigint[]) union
  select task_id from strandline.ing_task_dependency where requires_task_id = any($1::bigint[]) and not satisfied)) order by t.id for no key update;
 
@@ -162,7 +163,7 @@ where t.id = $1 and t.status_code in ('FAILED', 'CANCELLED') and not exists (sel
 -- Closed tasks $1, the descendants that fell with them and the gates between them (their plan in gate_plan), with what a retry has to check first.
 with recursive w(id) as (select unnest($1::bigint[]) union select n.id from w join strandline.ing_task t on t.id = w.id cross join lateral (
    select c.id from strandline.ing_task_dependency e join strandline.ing_task c on c.id = e.task_id where e.requires_task_id = t.id and c.status_code = 'FAILED' and c.reason_code = 'UPSTREAM_FAILED'
-   union all select g.id from strandline.ing_task g where t.plan_id <> 0 and g.idempotent_key = strandline.gate_key('plan:' || t.plan_id) and g.status_code in ('FAILED', 'CANCELLED')) n)
+   union all select g.id from strandline.ing_task g where t.plan_id <> 0 and g.kind_code = 'GATE' and g.idempotent_key = strandline.gate_key('plan:' || t.plan_id) and g.status_code in ('FAILED', 'CANCELLED')) n)
 select t.id, t.plan_id, t.cursor_id, t.generation, t.lo, t.hi, t.status_code, coalesce(s.superseded, false) as superseded, case when t.kind_code = 'GATE' then (t.params ->> 'plan')::bigint end as gate_plan
 from w join strandline.ing_task t on t.id = w.id left join strandline.ing_plan_slice s on s.id = t.slice_id order by t.id;
 

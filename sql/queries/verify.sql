@@ -104,6 +104,9 @@ select 'task:' || t.id as subject, format('it names %s', concat_ws(' and ', case
 from strandline.ing_task t left join strandline.ing_plan p on p.id = t.plan_id left join strandline.ing_plan_slice s on s.id = t.slice_id left join strandline.ing_cursor c on c.id = t.cursor_id
 where t.kind_code <> 'GATE' and ($1::bigint is null or t.cursor_id = $1) and (p.id is null or s.id is null or (t.cursor_id is not null and c.id is null))
 union all
+select 'task:' || t.id, format('its key is not the one that its slice %s names', s.id) from strandline.ing_task t join strandline.ing_plan_slice s on s.id = t.slice_id
+where t.kind_code <> 'GATE' and ($1::bigint is null or t.cursor_id = $1) and s.task_key <> t.idempotent_key
+union all
 select 'task:' || v.task_id, format('its coverage [%s, %s) names batch %s, which is not there', v.lo, v.hi, v.batch_no) from strandline.ing_coverage v
 left join strandline.ing_task_run_batch b on b.task_id = v.task_id and b.batch_no = v.batch_no where ($1::bigint is null or v.cursor_id = $1) and b.id is null;
 

@@ -16,7 +16,7 @@ SLICES = 1_000_000
 ROUNDS = 2
 START = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
 BUDGET = 2.0  # times the COPY
-SLICE_COLUMNS = "id, plan_id, slice_no, slice_signature, slice_spec, lo, hi, expr_hash, expr_snapshot"
+SLICE_COLUMNS = "id, plan_id, slice_no, slice_signature, task_key, slice_spec, lo, hi, expr_hash, expr_snapshot"
 TASK_COLUMNS = (
     "id, idempotent_key, kind_code, plan_id, slice_id, cursor_id, generation, lo, hi, provenance_code, operation_code, "
     "credential, params, expr_hash, priority, pool, mutex_key, labels, mutex_waiting, max_attempts, max_losses, "

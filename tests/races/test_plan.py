@@ -247,9 +247,8 @@ def test_a_plain_insert_of_a_cancelled_cut_wrong_form_breaks(ledger: _core.Ledge
     ledger.cancel({"plan": plan["plan_id"]}, "suite")
     with pytest.raises(psycopg.errors.UniqueViolation):
         database.rows(
-            "insert into strandline.ing_task (idempotent_key, plan_id, slice_id, cursor_id, generation, lo, hi,"
-            " provenance_code, operation_code) select idempotent_key, plan_id, slice_id, cursor_id, generation, lo, hi,"
-            " provenance_code, operation_code from strandline.ing_task"
+            "insert into strandline.ing_plan_slice (plan_id, slice_no, slice_signature, task_key, slice_spec, lo, hi)"
+            " select plan_id, slice_no, slice_signature, task_key, slice_spec, lo, hi from strandline.ing_plan_slice"
         )
 
 

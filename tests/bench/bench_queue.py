@@ -1,31 +1,26 @@
 """Claim and fenced completion with the whole ledger, batched, against a hand-written loop and other people's queues.
 
 Everybody works on one server, durably (fsync and synchronous_commit on; autovacuum off, VACUUM ANALYZE before each
-round instead), and both sides of a comparison in turns. A round is 3 seconds; at --scale 20 a minute. The backlog is
-never more than the million of the budget, and is filled up between rounds.
+round instead), and both sides of a comparison in turns. A round is 3 seconds. The backlog is never more than the
+million of the budget, and is filled up between rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
-import psycopg
 import queue_peers as peers
 from queue_ledger import migrated, open_ledger, plan, settle
 from queue_worker import LOOP_TABLE, Workers
-from server import Bench, median, server
+from server import Bench, server
 
 BACKLOG = 1_000_000
-SHORT = 10_000
-DEAD = 200_000
 SECONDS = 3.0
-ROUNDS = 5
 BATCHES = (500, 100, 10, 1)
 CONNECTIONS = (1, 2, 4, 8)
 BUDGET = 0.5  # of the loop
-SAME = 0.9  # of the speed with a short backlog
 PEER_JOBS = 100_000
 SLOW_PEER_JOBS = 3_000
 
@@ -113,47 +108,6 @@ def _ratio(name: str, rates: dict[str, float], budget: float | None) -> dict[str
     return row if budget is None else {**row, "budget": budget, "ok": ratio >= budget}
 
 
-@contextmanager
-def held_snapshot(bench: Bench) -> Iterator[None]:
-    """A reader that keeps every dead row from being removed."""
-    with psycopg.connect(bench.dsn) as connection:
-        connection.execute("begin isolation level repeatable read")
-        connection.execute("select txid_current_snapshot()")
-        yield
-
-
-def whatever_the_backlog(short: Queue, others: dict[str, Queue], piece: int, seconds: float, rounds: int) -> Rows:
-    """The same pieces of work, out of a short backlog and out of `others`, by what the table calls them.
-
-    A round takes pieces until their time adds up to `seconds`; a piece is what the short backlog holds.
-    """
-    first = f"backlog of {piece:,}"
-    queues = {first: short, **others}
-    rates: dict[str, list[float]] = {name: [] for name in queues}
-    with ExitStack() as stack:
-        workers = {name: stack.enter_context(Workers("strandline", q.bench.dsn, 2)) for name, q in queues.items()}
-        for name, queue in queues.items():  # a warm-up: connections, plans, caches
-            queue.took(workers[name].round(500, tasks=piece)[0])
-        for _ in range(rounds):
-            for name, queue in queues.items():
-                done, length = 0, 0.0
-                queue.settle()
-                while length < seconds:
-                    queue.fill()
-                    count, time = workers[name].round(500, tasks=piece)
-                    queue.took(count)
-                    done, length = done + count, length + time
-                rates[name].append(done / length)
-    base = median(rates[first])
-    rows: Rows = [{"name": f"{first}, batch 500, 2 connections", "value": round(base), "unit": "1/s"}]
-    for name in others:
-        rate = median(rates[name])
-        same = {"ratio": rate / base, "budget": SAME, "ok": rate >= SAME * base}
-        rows.append({"name": f"{name}, median of {rounds} rounds", "value": round(rate), "unit": "1/s", **same})
-    spread = max(rates[first]) / min(rates[first]) - 1
-    return [*rows, {"name": "spread of the rounds of the short backlog", "value": round(100 * spread), "unit": "%"}]
-
-
 def against_peers(bench: Bench, ours: float, scale: float) -> Rows:
     """Each in a database of its own. Where one cannot be installed the table says so."""
     jobs, few = max(2_000, int(PEER_JOBS * scale)), max(500, int(SLOW_PEER_JOBS * scale))
@@ -179,19 +133,11 @@ def against_peers(bench: Bench, ours: float, scale: float) -> Rows:
 def run(scale: float = 1.0) -> list[dict[str, Any]]:
     """The peers last: they are compared with our rate on 2 connections, in batches of 500."""
     seconds, fewer = max(0.2, SECONDS * scale), min(1.0, scale)
-    backlog, dead_rows, piece = (max(2_000, int(n * fewer)) for n in (BACKLOG, DEAD, SHORT))
+    backlog = max(2_000, int(BACKLOG * fewer))
     with server() as bench:
-        large = Queue(migrated(bench.database("large")), backlog)
-        dead = Bench(bench.database("dead", template="large").dsn, bench.bindir)
-        short = Queue(migrated(bench.database("short")), piece)
-        loop = Loop(bench.database("loop"), backlog)
-        rows = against_the_loop(large, loop, seconds)
-        with held_snapshot(dead):
-            behind = Queue(dead, backlog, left=backlog)
-            with Workers("strandline", dead.dsn, 2) as workers:
-                behind.took(workers.round(500, tasks=dead_rows)[0])
-            others = {f"backlog of {backlog:,}": large, f"the same behind {dead_rows:,} dead rows": behind}
-            rows += whatever_the_backlog(short, others, piece, seconds, ROUNDS)
+        rows = against_the_loop(
+            Queue(migrated(bench.database("queue")), backlog), Loop(bench.database("loop"), backlog), seconds
+        )
         ours = next(row["value"] for row in rows if row["name"] == "claim + finish, batch 500, 2 connections")
         rows += against_peers(bench, ours, fewer)
     return rows

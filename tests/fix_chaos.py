@@ -61,6 +61,11 @@ class PrivateServer:
         """The data directory."""
         return self._server.data
 
+    @property
+    def said(self) -> str:
+        """What it has logged; the log of a long life only since it was set aside."""
+        return (self._directory / "server.log").read_text(errors="replace")
+
     def start(self) -> float:
         """Starts it after a crash, if need be. Returns the Unix time at which it took connections."""
         share, self._server = self._server, self._started()

@@ -2,7 +2,7 @@
 
 It has imported everything and opened nothing. Each line on stdin is JSON, and so is each answer: {"work": {...}, "env":
 {...}, "log": path} starts a worker, which writes what it logs to that file, and answers its pid; {"wait": pid} answers
-its exit code, a signal's number negative.
+its exit code, a signal's number negative. Where `work` has a "role", it is an actor (chaos_actors.py) and no worker.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import os
 import sys
 import traceback
 from typing import Any
+
+import chaos_actors
 
 import strandline as sl
 from strandline import _core, execution, ingestion, worker  # what a worker would import when it starts
@@ -37,7 +39,7 @@ def _start(work: dict[str, Any], env: dict[str, str], log: str) -> int:
         os.dup2(2, 1)  # the answers are the parent's
         logging.basicConfig(level=logging.INFO, format="%(created)d %(process)d %(levelname)s %(message)s")
         os.environ.update(env)
-        sl.drain(**work)
+        (chaos_actors.act if "role" in work else sl.drain)(**work)
         code = 0
     except BaseException:  # noqa: BLE001 # told to whoever reads the log; a fork must not go on as the server
         traceback.print_exc()

@@ -78,6 +78,11 @@ def plan_ahead(engine: sl.Engine, top: int) -> int:
     return stop
 
 
+def plan_merged(engine: sl.Engine, only: str = "missing") -> sl.Plan:
+    """Plans the table whose rows have a key, so that they may be read again."""
+    return engine.plan(Numbers, "merged", window=(0, AGAIN), mode="merge", primary_key=("id",), only=only)
+
+
 def plan(actor: Actor) -> None:
     """Windows that others plan as well: the next one, all, a part in other slices, what failed, or all of it again."""
     top = actor.ask(TOP)
@@ -99,8 +104,7 @@ def plan(actor: Actor) -> None:
         # Every one has a generation of its own: as many as can be worked.
         if actor.ask(QUEUED) < 4 * LEAST:
             only = actor.chance.choice(("all", "failed", "missing"))
-            asked: dict[str, Any] = {"into": "merged", "mode": "merge", "primary_key": ("id",), "only": only}
-            made = patiently(lambda: actor.engine.plan(Numbers, window=(0, AGAIN), **asked))
+            made = patiently(lambda: plan_merged(actor.engine, only))
             told("reread", made.slices)
         return
     window = (0, top) if way == "all" else (lo, hi)
@@ -132,7 +136,9 @@ def cancel(actor: Actor) -> None:
 
 def fold(actor: Actor) -> None:
     """Folds whatever is there, as claimers without work do."""
-    told("folds", patiently(actor.ledger.fold_all))
+    folded = patiently(actor.ledger.fold_all)
+    told("folds")
+    told("folded", folded)
 
 
 def reap(actor: Actor) -> None:

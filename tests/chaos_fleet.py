@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
-from chaos_actors import AGAIN, LEAST, QUEUED, TOP, deeds, patiently, plan_ahead
+from chaos_actors import AGAIN, LEAST, QUEUED, TOP, deeds, patiently, plan_ahead, plan_merged
 from fix_chaos import PrivateServer
 from fix_workers import SETTINGS, Server, Worker
 from providers import Numbers
@@ -24,6 +24,9 @@ import strandline as sl
 PATIENCE = 120.0
 ASLEEP = 1.5  # seconds for which a worker is stopped: three leases
 ROLES = ("planner", "planner", "canceller", "folder", "folder", "reaper")
+
+# What stands in the traceback of a worker that had not begun yet: it opens its connections, and writes down its name.
+BEGINS = ("in connect\n", "self._run(workers")
 
 # What becomes visible with a page, with the end of a slice, and with a fold.
 PAGES = "select coalesce(max(id), 0) from strandline.ing_task_run_batch"
@@ -154,7 +157,7 @@ class Fleet:
         """A worker has ended by itself, or was killed."""
         if worker.wait() not in (0, -signal.SIGKILL):
             # One that does not find the server when it begins says so with its exit code, and others begin.
-            if "in connect" in worker.said:
+            if any(call in worker.said for call in BEGINS):
                 self.turned_away += 1
             else:
                 self.failed.append(worker.said)
@@ -243,6 +246,7 @@ class Fleet:
             if number % 2:
                 self.engine.retry(f"task:{task}")
         self.engine.plan(Numbers, window=(0, self.value(TOP)))
+        plan_merged(self.engine)
         # Each reread has a generation of its own, which no later plan looks at.
         for task in self.cancelled():
             self.engine.retry(f"task:{task}")

@@ -33,8 +33,9 @@ def on(resolved: bool = False, **of: int) -> dict[str, Any]:
     return {**of, "resolved": resolved}
 
 
-def fail(ledger: _core.Ledger, run: _core.Run) -> str:
-    return ledger.fail(run, CAUSE, reason="FATAL", retryable=False, backoff=[])
+def fail(ledger: _core.Ledger, run: _core.Run, **error: Any) -> str:
+    """Fails a run for good, as its worker would; `error` is added to the cause."""
+    return ledger.fail(run, {**CAUSE, **error}, reason="FATAL", retryable=False, backoff=[], by=run.worker)
 
 
 def resolve(held: Held, task: int, status: str) -> None:
@@ -55,6 +56,15 @@ def state(database: Database, plan: Plan) -> tuple[str, str | None, int]:
         plan["plan_id"],
     )
     return row["status_code"], row["reason_code"], row["unmet"]
+
+
+def states(database: Database, plan: Plan) -> list[tuple[str, str | None]]:
+    """Status and reason of each task of a plan, in the order of their ids."""
+    rows = database.rows(
+        "select status_code, reason_code from strandline.ing_task where plan_id = $1::bigint order by id",
+        plan["plan_id"],
+    )
+    return [(row["status_code"], row["reason_code"]) for row in rows]
 
 
 def plan_status(database: Database, plan: Plan) -> str:

@@ -88,7 +88,10 @@ def table(worked: Fleet, cancelled: int, settled: Outcome, complete: Outcome, se
             ("planned", done["ahead"] + done["planned"]), ("reread", done["reread"]), ("denied", done["denied"]),
             ("cancelled", done["cancelled"]), ("retried", done["retried"]), ("refused", done["refused"]),
         ),
-        *counted(("folds", done["folds"]), ("reaps", done["reaps"]), ("reaped", done["lost"] + done["ended"])),
+        *counted(
+            ("folds", done["folds"]), ("folded", done["folded"]), ("reaps", done["reaps"]),
+            ("reaped", done["lost"] + done["ended"]),
+        ),
         "",
         " " * 16 + "".join(f"{name:>8}" for name in names),
         shown(f"{cancelled} cancelled", settled),

@@ -540,12 +540,9 @@ class Model:
         closed = [task for task in found if task.status in FALLEN and not task.gate]
         tasks = []
         for task in closed:
-            asked = task in wanted
-            if (not asked or "task" not in of) and task.superseded:
-                continue
             if not task.superseded and self._whole(task):
                 tasks.append(task)
-            elif asked:
+            elif task.id == of.get("task"):
                 raise RefusedError("Conflict")
         own = {f"plan:{task.plan}" for task in tasks}
         gates = [task for task in found if task.gate in own and task.status in FALLEN]

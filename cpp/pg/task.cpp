@@ -189,7 +189,7 @@ pqxx::result lock_closed(Transaction& transaction, const std::vector<std::int64_
 
 // Those of the tasks found that can be queued again, with the gates of their plans, ascending.
 std::vector<std::int64_t> retryable(Transaction& transaction, const pqxx::result& rows, const Subject& subject,
-                                    const std::vector<std::int64_t>& wanted, std::set<std::int64_t> plans) {
+                                    std::set<std::int64_t> plans) {
   std::vector<std::int64_t> tasks;
   std::map<std::int64_t, std::int64_t> gates;  // of plans
   for (const auto& row : rows) {
@@ -199,12 +199,13 @@ std::vector<std::int64_t> retryable(Transaction& transaction, const pqxx::result
       gates.emplace(*plan, id);
       continue;
     }
-    // Of a whole plan only what can be retried is; a task asked for by name says why it cannot.
-    if (subject.task == 0 && boolean(row, "superseded")) continue;
-    const bool asked = std::find(wanted.begin(), wanted.end(), id) != wanted.end();
-    // A descendant whose window somebody has loaded meanwhile has nothing left to do.
-    if (!asked && (boolean(row, "superseded") || !missing(transaction, row))) continue;
-    if (asked) check_missing(transaction, row);
+    // Of a whole plan, and of what fell with its tasks, only what can be retried is: the rest was loaded or cut anew
+    // meanwhile and has nothing left to do. A task asked for by name says why it cannot.
+    if (id == subject.task) {
+      check_missing(transaction, row);
+    } else if (boolean(row, "superseded") || !missing(transaction, row)) {
+      continue;
+    }
     plans.insert(integer(row, "plan_id"));
     tasks.push_back(id);
   }
@@ -233,7 +234,7 @@ std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& s
   }
   if (wanted.empty()) return queued;
   const auto rows = lock_closed(transaction, wanted, held);
-  const auto tasks = retryable(transaction, rows, subject, wanted, std::move(plans));
+  const auto tasks = retryable(transaction, rows, subject, std::move(plans));
   if (tasks.empty()) return queued;
   lock_tasks(transaction, tasks);
   // A child that was planned on one of them while the lock was waited for was born fallen.

@@ -310,6 +310,27 @@ def test_a_failed_task_is_not_retried_while_its_window_is_loaded_elsewhere(
         ledger.retry({"task": run.task_id}, "suite")
 
 
+@pytest.mark.parametrize("of", ["plan", "cursor"])
+def test_what_a_reread_has_loaded_does_not_keep_the_rest_of_a_plan_from_its_retry(
+    of: str, ledger: _core.Ledger
+) -> None:
+    """A reread supersedes no cut of another generation: here one whose window it has loaded."""
+    merged = {**TARGET, "table": "latest", "mode": "merge", "primary_key": ["id"]}
+    ledger.ensure_target(merged, COLUMNS)
+    stream = {"name": "readings", **merged, "columns": None, "contract": {}}
+    plan = ledger.plan(request(0, 20, stream=stream))
+    subject = {of: plan[f"{of}_id"]}
+    loaded, left = [row["task_id"] for row in ledger.cancel(subject, "suite")]
+    again = ledger.plan(request(0, 10, stream=stream, only="all"))
+    (run,) = claim(ledger, again)
+    ledger.commit(run, merged, [page(range(10))], done=True, lease=LEASE)
+    ledger.fold(plan["cursor_id"])
+    with pytest.raises(Conflict, match="no longer missing"):
+        ledger.retry({"task": loaded}, "suite")
+    assert ledger.retry(subject, "suite") == [left]
+    assert ledger.verify() == []
+
+
 def test_a_retry_that_looked_before_the_window_was_cut_anew(
     ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -91,11 +92,12 @@ def server_directory(directory: Path) -> Path:
 
 def _sweep(leftover: Path) -> None:
     """Delete what a run left behind whose pytest was killed; its server is gone already."""
-    if leftover.stat().st_uid != os.getuid() or time.time() - leftover.stat().st_mtime < 60:
-        return
-    with Lock(leftover / "alive.lock") as lock:
-        if lock.acquire():
-            _delete(leftover)
+    with contextlib.suppress(FileNotFoundError):  # another run has just ended and taken its own directory away
+        if leftover.stat().st_uid != os.getuid() or time.time() - leftover.stat().st_mtime < 60:
+            return
+        with Lock(leftover / "alive.lock") as lock:
+            if lock.acquire():
+                _delete(leftover)
 
 
 def _delete(directory: Path) -> None:

@@ -266,7 +266,7 @@ class Engine:
     def retry(self, of: Of, *, reason: str = "") -> list[int]:
         """Queues failed and cancelled tasks again, committed pages kept. Returns their ids.
 
-        Raises Conflict for a task whose window was loaded by others since.
+        A task whose window was loaded by others since is left out, and raises Conflict where it is what `of` names.
         """
         return self._ledger.retry(key_of(self._ledger, of), actor(), reason)
 

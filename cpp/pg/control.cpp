@@ -44,10 +44,6 @@ auto hold_cursor(const Subject& subject, bool held) {
   };
 }
 
-[[noreturn]] void refuse(std::int64_t task, const std::string& why) {
-  throw core::Error{core::ErrorCode::Conflict, "task " + std::to_string(task) + " " + why};
-}
-
 // The page that a task failed at, as its run described it.
 struct BadPage {
   std::optional<std::string> before;
@@ -74,6 +70,10 @@ std::optional<BadPage> bad_page(const pqxx::row& task) {
 }
 
 }  // namespace
+
+void refuse(std::int64_t task, const std::string& why) {
+  throw core::Error{core::ErrorCode::Conflict, "task " + std::to_string(task) + " " + why};
+}
 
 std::vector<Left> pause(Session& session, const Subject& subject, const std::string& actor, const std::string& reason) {
   return act(session, subject, "pause", actor, reason, hold_cursor(subject, true),
@@ -156,20 +156,16 @@ void pass_over(Transaction& transaction, Run& run, const BadPage& page, const st
     leave(transaction, {run.task_id}, {"SUCCEEDED", "DONE"});
     return;
   }
-  const json cause{
-      {"origin", "operator"},
-      {"kind", "skip"},
-      {"message", actor + " passed over page " + std::to_string(batch) + (reason.empty() ? "" : ": " + reason)},
-      {"where", "task:" + std::to_string(run.task_id)}};
-  end_run(transaction, run, "YIELDED", "SKIPPED", actor, cause.dump());
+  const auto cause = operator_cause("skip", actor, "passed over page " + std::to_string(batch), reason,
+                                    of_task(run.task_id).name());
+  end_run(transaction, run, "YIELDED", "SKIPPED", actor, cause);
   leave(transaction, {run.task_id}, {"QUEUED", "SKIPPED"});
 }
 
 }  // namespace
 
 Skipped skip(Session& session, std::int64_t task, const std::string& actor, const std::string& reason) {
-  Subject subject;
-  subject.task = task;
+  const Subject subject = of_task(task);
   Held held;
   Skipped out = until_held([&] {
     return session.transact(plan_limits, [&](Transaction& transaction) {

@@ -13,6 +13,12 @@
 
 namespace strandline::pg {
 
+// A single task as what a verb is about.
+[[nodiscard]] inline Subject of_task(std::int64_t task) { return {0, task, 0}; }
+
+// Throws Conflict: the task is not in a state in which that could be done.
+[[noreturn]] void refuse(std::int64_t task, const std::string& why);
+
 // Holds tasks until somebody resumes them; running ones are given back after the page in hand. A held cursor holds what is planned
 // on it later too. Each of these returns the tasks that it changed: asked again, none.
 std::vector<Left> pause(Session& session, const Subject& subject, const std::string& actor, const std::string& reason);

@@ -58,12 +58,9 @@ Ending ending_of(Transaction& transaction, const Run& run, const std::string& re
   if (cause || wish == wishes.end()) return {run.worker, cause};
   const auto asked = transaction.run("audit.last", Params{wish->verb, subjects_of(run)});
   if (asked.empty()) return {run.worker, cause};
-  const std::string why = text(asked[0], "reason");
-  const nlohmann::json told{{"origin", "operator"},
-                            {"kind", wish->verb},
-                            {"message", text(asked[0], "actor") + " asked for it" + (why.empty() ? "" : ": " + why)},
-                            {"where", text(asked[0], "subject")}};
-  return {text(asked[0], "actor"), told.dump()};
+  const std::string actor = text(asked[0], "actor");
+  return {actor,
+          operator_cause(wish->verb, actor, "asked for it", text(asked[0], "reason"), text(asked[0], "subject"))};
 }
 
 // The task's status in what lock_tasks returned.
@@ -108,6 +105,15 @@ Run read_run(const pqxx::row& row, const std::string& worker) {
   run.worker = worker;
   run.task_key = digest(row, "idempotent_key").value_or(core::Digest{});
   return run;
+}
+
+std::string operator_cause(const char* verb, const std::string& actor, const std::string& did,
+                           const std::string& reason, const std::string& where) {
+  return nlohmann::json{{"origin", "operator"},
+                        {"kind", verb},
+                        {"message", actor + ' ' + did + (reason.empty() ? "" : ": " + reason)},
+                        {"where", where}}
+      .dump();
 }
 
 bool end_run(Transaction& transaction, const Run& run, const char* status, const std::string& reason,

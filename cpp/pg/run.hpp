@@ -104,6 +104,10 @@ std::vector<std::string> finish(Session& session, std::vector<Run>& runs, const 
 // Why a run ended, as JSON: {origin, kind, message, where}.
 using Cause = std::optional<std::string>;
 
+// What an operator did or asked for, in their own words: the cause of a run's end.
+[[nodiscard]] std::string operator_cause(const char* verb, const std::string& actor, const std::string& did,
+                                         const std::string& reason, const std::string& where);
+
 // Gives the task back, to be claimed again after `pause` microseconds. Returns the task's status: QUEUED, or CANCELLED if that was
 // asked for. Throws LeaseLost.
 std::string give_back(Session& session, const Run& run, const std::string& reason, std::int64_t pause,

@@ -1,7 +1,6 @@
 // Cutting a live slice anew: what it has brought becomes coverage, the rest becomes new slices of the same plan, in one transaction.
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "core/keys.hpp"
 #include "core/slices.hpp"
@@ -10,16 +9,13 @@
 #include "pg/plan.hpp"
 #include "pg/plan_work.hpp"
 #include "pg/row.hpp"
+#include "pg/run.hpp"
 
 namespace strandline::pg {
 namespace {
 
 // The cursor is held meanwhile.
 constexpr std::int64_t most_parts = 10'000;
-
-[[noreturn]] void refuse(std::int64_t task, const std::string& why) {
-  throw core::Error{core::ErrorCode::Conflict, "task " + std::to_string(task) + " " + why};
-}
 
 // The request that would plan the task's slice, cut by another strategy.
 PlanRequest request_of(const pqxx::row& task, const core::Strategy& strategy) {
@@ -101,6 +97,7 @@ SplitResult split(Session& session, std::int64_t task, const std::string& strate
     throw core::Error{core::ErrorCode::ConfigError, "a split cuts by time or by ids, such as \"1 day\" or 1000; " +
                                                         std::string{core::strategy_code(cut.kind)} +
                                                         " is for planning"};
+  const Subject subject = of_task(task);
   std::int64_t cursor = 0;
   std::int64_t plan = 0;
   SplitResult out = session.transact(plan_limits, [&](Transaction& transaction) {
@@ -120,11 +117,8 @@ SplitResult split(Session& session, std::int64_t task, const std::string& strate
     const PlanRequest request = request_of(row, cut);
     core::check_strategy(cut, request.type);
 
-    const nlohmann::json cause{{"origin", "operator"},
-                               {"kind", "split"},
-                               {"message", actor + " cut the slice anew" + (reason.empty() ? "" : ": " + reason)},
-                               {"where", "task:" + std::to_string(task)}};
-    const auto progress = stop(transaction, row, task, actor, cause.dump());
+    const auto progress = stop(transaction, row, task, actor,
+                               operator_cause("split", actor, "cut the slice anew", reason, subject.name()));
     const std::int64_t lo = integer(row, "lo");
     const std::int64_t hi = integer(row, "hi");
     std::int64_t rest = lo;
@@ -160,8 +154,6 @@ SplitResult split(Session& session, std::int64_t task, const std::string& strate
     if (!made.empty()) transaction.run("gate.inherit", Params{task, made});
     result.tasks.insert(result.tasks.end(), made.begin(), made.end());
     transaction.run("plan.grow", Params{plan, static_cast<std::int64_t>(result.tasks.size()) - 1});
-    Subject subject;
-    subject.task = task;
     audit(transaction, "split", subject, actor, reason, result.tasks);
     return result;
   });

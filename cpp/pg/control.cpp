@@ -3,8 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "core/keys.hpp"
-#include "pg/cursor.hpp"
-#include "pg/plan.hpp"
 #include "pg/row.hpp"
 #include "pg/run.hpp"
 
@@ -44,6 +42,15 @@ auto hold_cursor(const Subject& subject, bool held) {
   };
 }
 
+// A statement that moves tasks and names the mutexes at which others may go on.
+auto move_by(const char* query) {
+  return [query](Transaction& transaction, const std::vector<std::int64_t>& tasks) {
+    auto rows = transaction.run(query, Params{tasks});
+    admit(transaction, rows);
+    return rows;
+  };
+}
+
 // The page that a task failed at, as its run described it.
 struct BadPage {
   std::optional<std::string> before;
@@ -76,36 +83,17 @@ void refuse(std::int64_t task, const std::string& why) {
 }
 
 std::vector<Left> pause(Session& session, const Subject& subject, const std::string& actor, const std::string& reason) {
-  return act(session, subject, "pause", actor, reason, hold_cursor(subject, true),
-             [](Transaction& transaction, const std::vector<std::int64_t>& tasks) {
-               auto rows = transaction.run("task.pause", Params{tasks});
-               admit(transaction, rows);
-               return rows;
-             });
+  return act(session, subject, "pause", actor, reason, hold_cursor(subject, true), move_by("task.pause"));
 }
 
 std::vector<Left> resume(Session& session, const Subject& subject, const std::string& actor,
                          const std::string& reason) {
-  return act(session, subject, "resume", actor, reason, hold_cursor(subject, false),
-             [](Transaction& transaction, const std::vector<std::int64_t>& tasks) {
-               auto rows = transaction.run("task.resume", Params{tasks});
-               admit(transaction, rows);
-               return rows;
-             });
+  return act(session, subject, "resume", actor, reason, hold_cursor(subject, false), move_by("task.resume"));
 }
 
 std::vector<Left> trigger(Session& session, const Subject& subject, const std::string& actor,
                           const std::string& reason) {
-  return act(session, subject, "trigger", actor, reason, nothing_first,
-             [](Transaction& transaction, const std::vector<std::int64_t>& tasks) {
-               auto rows = transaction.run("task.trigger", Params{tasks});
-               std::vector<std::string> keys;
-               for (const auto& row : rows) {
-                 if (const auto key = maybe_text(row, "mutex_key")) keys.push_back(*key);
-               }
-               if (!keys.empty()) transaction.run("task.admit", Params{keys});
-               return rows;
-             });
+  return act(session, subject, "trigger", actor, reason, nothing_first, move_by("task.trigger"));
 }
 
 std::vector<Left> set_priority(Session& session, const Subject& subject, std::int64_t priority,
@@ -156,8 +144,8 @@ void pass_over(Transaction& transaction, Run& run, const BadPage& page, const st
     leave(transaction, {run.task_id}, {"SUCCEEDED", "DONE"});
     return;
   }
-  const auto cause = operator_cause("skip", actor, "passed over page " + std::to_string(batch), reason,
-                                    of_task(run.task_id).name());
+  const auto cause =
+      operator_cause("skip", actor, "passed over page " + std::to_string(batch), reason, of_task(run.task_id).name());
   end_run(transaction, run, "YIELDED", "SKIPPED", actor, cause);
   leave(transaction, {run.task_id}, {"QUEUED", "SKIPPED"});
 }

@@ -187,8 +187,9 @@ from r join u on u.id = r.task_id join strandline.ing_plan_slice s on s.id = u.s
 
 -- name: task.trigger
 -- Makes tasks $1, locked, due now: ends a delay, a rest or a backoff.
-update strandline.ing_task set scheduled_at = clock_timestamp(), reason_code = 'DUE'
-where id = any($1::bigint[]) and status_code = 'QUEUED' and scheduled_at > clock_timestamp() returning id, status_code, mutex_key;
+with t as (update strandline.ing_task set scheduled_at = clock_timestamp(), reason_code = 'DUE'
+  where id = any($1::bigint[]) and status_code = 'QUEUED' and scheduled_at > clock_timestamp() returning id, status_code, mutex_key)
+select t.id, t.status_code, array(select distinct mutex_key from t where mutex_key is not null) as admit from t order by t.id;
 
 -- name: task.walk_next
 -- The next pass over the pages of task $1, locked.

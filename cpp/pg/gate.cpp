@@ -1,6 +1,5 @@
 #include "pg/gate.hpp"
 
-#include <algorithm>
 #include <map>
 #include <set>
 
@@ -25,17 +24,19 @@ std::vector<std::int64_t> of_kind(const PlanRequest& request, Kind kind) {
   return {out.begin(), out.end()};
 }
 
-// A dependency as an edge: the key of its gate, or a task's id as text, and whether any end will do.
-using Wanted = std::map<std::string, bool>;
+// Dependencies as edges: the keys of gates, or the ids of tasks, and whether any end of theirs will do.
+template <class Key>
+using Wanted = std::map<Key, bool>;
 
-void add(Wanted& wanted, const std::string& key, bool resolved) {
+template <class Key>
+void add(Wanted<Key>& wanted, const Key& key, bool resolved) {
   // Asked for in both ways, the stricter one counts.
   const auto [entry, fresh] = wanted.try_emplace(key, resolved);
   if (!fresh) entry->second = entry->second && resolved;
 }
 
 // Gates of plans. A plan that succeeded is no longer waited for.
-void add_plans(Transaction& transaction, const PlanRequest& request, Wanted& wanted) {
+void add_plans(Transaction& transaction, const PlanRequest& request, Wanted<std::string>& wanted) {
   const auto plans = of_kind(request, Kind::Plan);
   if (plans.empty()) return;
   std::map<std::int64_t, std::string> status;
@@ -53,7 +54,7 @@ void add_plans(Transaction& transaction, const PlanRequest& request, Wanted& wan
 
 // Gates of streams, at the end of the window.
 void add_cursors(Transaction& transaction, const PlanRequest& request, std::optional<std::int64_t> cursor,
-                 std::optional<core::Interval> window, Wanted& wanted) {
+                 std::optional<core::Interval> window, Wanted<std::string>& wanted) {
   const auto cursors = of_kind(request, Kind::Cursor);
   if (cursors.empty()) return;
   if (!window || window->hi == INT64_MAX)
@@ -78,14 +79,12 @@ Parents lock_parents(Transaction& transaction, const PlanRequest& request, std::
                      std::optional<core::Interval> window, const std::vector<std::int64_t>& older) {
   Parents out;
   if (request.depends_on.empty()) return out;
-  Wanted gates;
+  Wanted<std::string> gates;
   add_plans(transaction, request, gates);
   add_cursors(transaction, request, cursor, window, gates);
-  std::map<std::int64_t, bool> tasks;
+  Wanted<std::int64_t> tasks;
   for (const auto& each : request.depends_on) {
-    if (each.kind != Kind::Task) continue;
-    const auto [entry, fresh] = tasks.try_emplace(each.id, each.resolved);
-    if (!fresh) entry->second = entry->second && each.resolved;
+    if (each.kind == Kind::Task) add(tasks, each.id, each.resolved);
   }
   const auto lock = [&](const std::vector<std::int64_t>& ids, const std::vector<std::string>& keys) {
     return transaction.run("gate.parents", Params{ids, keys});

@@ -19,6 +19,15 @@ auto hurry(Session& session, Body body) {
 
 double number(const pqxx::row& row, const char* column) { return std::strtod(row[column].c_str(), nullptr); }
 
+// Makes the places of a pool what its limit says, under its lock.
+void fit(Transaction& transaction, const std::string& pool) {
+  const auto locked = transaction.run("pool.lock", Params{pool});
+  if (locked.empty()) return;
+  const auto slots = maybe_integer(locked[0], "slots");
+  transaction.run("pool.fit", Params{pool, slots});
+  if (slots) transaction.run("pool.adopt", Params{pool});
+}
+
 const char* verb_of(const std::string& status) {
   if (status == "QUARANTINED") return "quarantine";
   return status == "DRAINING" ? "stop" : "release";
@@ -34,9 +43,7 @@ bool set_pool(Session& session, const std::string& pool, std::optional<std::int6
   }
   const bool changed = session.transact(page_limits, [&](Transaction& transaction) {
     const bool set = !transaction.run("pool.set", Params{pool, limit, actor}).empty();
-    transaction.run("pool.lock", Params{pool});
-    transaction.run("pool.fit", Params{pool, limit});
-    if (limit) transaction.run("pool.adopt", Params{pool});
+    fit(transaction, pool);
     if (set) {
       const nlohmann::json detail{{"limit", limit ? nlohmann::json(*limit) : nlohmann::json{}}};
       transaction.run("audit.write", Params{"pool", "pool:" + pool, actor, reason, detail.dump()});
@@ -54,14 +61,7 @@ void tidy_pools(Session& session) {
   if (limited.empty()) return;
   session.transact(page_limits, [](Transaction& transaction) { transaction.run("pool.orphans"); });
   for (const auto& row : limited) {
-    session.transact(page_limits, [&](Transaction& transaction) {
-      const std::string pool = text(row, "pool");
-      const auto locked = transaction.run("pool.lock", Params{pool});
-      if (locked.empty()) return;
-      const auto slots = maybe_integer(locked[0], "slots");
-      transaction.run("pool.fit", Params{pool, slots});
-      if (slots) transaction.run("pool.adopt", Params{pool});
-    });
+    session.transact(page_limits, [&](Transaction& transaction) { fit(transaction, text(row, "pool")); });
   }
 }
 

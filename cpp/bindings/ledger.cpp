@@ -4,7 +4,6 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "bindings/python_result.hpp"
@@ -73,24 +72,18 @@ py::dict plan(Ledger& ledger, const py::object& request) {
   return result_of(result);
 }
 
-py::list fetch(Ledger& ledger, const std::string& query, const py::args& values) {
-  const pg::Params params = params_of(values);
-  pg::Table rows;
-  {
-    const py::gil_scoped_release released;
-    rows = pg::fetch(ledger.session, query, params);
-  }
-  return rows_as_dicts(rows);
-}
-
-py::tuple select(Ledger& ledger, const std::string& sql, const py::args& values) {
-  const pg::Params params = params_of(values);
-  pg::Table rows;
-  {
-    const py::gil_scoped_release released;
-    rows = pg::select(ledger.session, sql, params);
-  }
-  return rows_as_tuples(rows);
+// A question as a method: (text, its values) -> what `shape` makes of the rows.
+template <class Shape>
+auto question(pg::Table (*ask)(pg::Session&, const std::string&, const pg::Params&), Shape shape) {
+  return [ask, shape](Ledger& ledger, const std::string& text, const py::args& values) {
+    const pg::Params params = params_of(values);
+    pg::Table rows;
+    {
+      const py::gil_scoped_release released;
+      rows = ask(ledger.session, text, params);
+    }
+    return shape(rows);
+  };
 }
 
 std::optional<std::vector<DeclaredColumn>> describe(Ledger& ledger, const std::string& schema,
@@ -115,40 +108,25 @@ pg::Subject subject_of(const py::dict& of) {
   return {id("plan"), id("task"), id("cursor")};
 }
 
-using Verb = std::vector<pg::Left> (*)(pg::Session&, const pg::Subject&, const std::string&, const std::string&);
-
-py::list moved(const std::vector<pg::Left>& left) {
-  py::list out;
-  for (const auto& each : left) {
-    py::dict entry;
-    entry["task_id"] = each.task;
-    entry["status"] = each.status;
-    out.append(entry);
-  }
-  return out;
-}
-
-// A verb on tasks as a method: (of, actor, reason) -> [{task_id, status}].
-template <Verb verb>
-py::list act(Ledger& ledger, const py::dict& of, const std::string& actor, const std::string& reason) {
-  const auto subject = subject_of(of);
-  std::vector<pg::Left> left;
-  {
-    const py::gil_scoped_release released;
-    left = verb(ledger.session, subject, actor, reason);
-  }
-  return moved(left);
-}
-
-py::list set_priority(Ledger& ledger, const py::dict& of, std::int64_t priority, const std::string& actor,
-                      const std::string& reason) {
-  const auto subject = subject_of(of);
-  std::vector<pg::Left> left;
-  {
-    const py::gil_scoped_release released;
-    left = pg::set_priority(ledger.session, subject, priority, actor, reason);
-  }
-  return moved(left);
+// A verb on tasks as a method: (of, what else the verb takes) -> [{task_id, status}].
+template <class... Rest>
+auto method(std::vector<pg::Left> (*verb)(pg::Session&, const pg::Subject&, Rest...)) {
+  return [verb](Ledger& ledger, const py::dict& of, Rest... rest) {
+    const auto subject = subject_of(of);
+    std::vector<pg::Left> left;
+    {
+      const py::gil_scoped_release released;
+      left = verb(ledger.session, subject, rest...);
+    }
+    py::list out;
+    for (const auto& each : left) {
+      py::dict entry;
+      entry["task_id"] = each.task;
+      entry["status"] = each.status;
+      out.append(entry);
+    }
+    return out;
+  };
 }
 
 py::dict split(Ledger& ledger, std::int64_t task, const std::string& strategy, const std::string& actor,
@@ -270,8 +248,8 @@ void register_ledger(py::module_& module) {
       .def(
           "migration_sql", [](Ledger& self, int version) { return pg::migration_sql(self.session, version); },
           py::arg("version"), WithoutGil())
-      .def("fetch", &fetch, py::arg("query"))
-      .def("select", &select, py::arg("sql"))
+      .def("fetch", question(&pg::fetch, &rows_as_dicts), py::arg("query"))
+      .def("select", question(&pg::select, &rows_as_tuples), py::arg("sql"))
       .def(
           "resolve_code",
           [](Ledger& self, const std::string& dictionary, const std::string& code, const std::string& system) {
@@ -313,11 +291,12 @@ void register_ledger(py::module_& module) {
             return shape(self, target, columns, true);
           },
           py::arg("target"), py::arg("columns"))
-      .def("cancel", &act<&pg::cancel>, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
-      .def("pause", &act<&pg::pause>, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
-      .def("resume", &act<&pg::resume>, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
-      .def("trigger", &act<&pg::trigger>, py::arg("of"), py::arg("actor"), py::arg("reason") = "")
-      .def("set_priority", &set_priority, py::arg("of"), py::arg("priority"), py::arg("actor"), py::arg("reason") = "")
+      .def("cancel", method(&pg::cancel), py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("pause", method(&pg::pause), py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("resume", method(&pg::resume), py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("trigger", method(&pg::trigger), py::arg("of"), py::arg("actor"), py::arg("reason") = "")
+      .def("set_priority", method(&pg::set_priority), py::arg("of"), py::arg("priority"), py::arg("actor"),
+           py::arg("reason") = "")
       .def("split", &split, py::arg("task"), py::arg("strategy"), py::arg("actor"), py::arg("reason") = "")
       .def("skip", &skip, py::arg("task"), py::arg("actor"), py::arg("reason") = "")
       .def(

@@ -20,8 +20,8 @@ struct Parents {
 };
 
 // Finds, makes and locks what the request depends on, after its cursor is locked; what is satisfied already is left out.
-// `older` are tasks that the plan takes up again; `lo` and `hi` are its window's bounds, nothing for a value. Throws ConfigError
-// for what cannot be waited for, and for what waits, itself or through others, for this very window.
+// `older` are tasks that the plan takes up again; `window` is nothing for a value. Throws ConfigError for what cannot be waited for,
+// and for what waits, itself or through others, for this very window.
 [[nodiscard]] Parents lock_parents(Transaction& transaction, const PlanRequest& request,
                                    std::optional<std::int64_t> cursor, std::optional<core::Interval> window,
                                    const std::vector<std::int64_t>& older);

@@ -171,6 +171,12 @@ class Comparison:
             units = loose.setdefault((cursor_id, generation), set())
             assert not units & set(range(lo, hi)), "two parts of coverage overlap"
             units |= set(range(lo, hi))
+        taken: dict[tuple[int, int], set[int]] = {}
+        for task in self.model.tasks.values():
+            if task.live and task.cursor:
+                units = taken.setdefault((task.cursor.id, task.generation), set())
+                assert not units & task.window, "two live tasks overlap: plan.missing looks back no further than to one"
+                units |= task.window
         assert loose == {(c.id, generation): units for c in cursors for generation, units in c.loose.items() if units}
 
     def check_places(self, taken: list[list[Any]]) -> None:

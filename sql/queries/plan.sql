@@ -1,4 +1,4 @@
--- Planning. The cursor row is updated in one statement and all four sets are read in the next, under that lock: one statement
+-- Planning. The cursor row is updated in one statement and all three sets are read in the next, under that lock: one statement
 -- has one snapshot, so a finished slice is always in one of the sets, and what the lock waited for is seen.
 
 -- name: plan.begun
@@ -73,9 +73,11 @@ select exists (select from strandline.ing_coverage where cursor_id = $1 and reco
 update strandline.ing_cursor set held = $2::boolean where id = $1 and held <> $2::boolean returning id;
 
 -- name: plan.in_flight
--- Plans other than $5 with live tasks of cursor $1 in generation $2 that overlap [$3, $4).
+-- Plans other than $5 with live tasks of cursor $1 in generation $2 that overlap [$3, $4). Where the look begins: plan.missing.
 select distinct plan_id from strandline.ing_task
-where cursor_id = $1 and generation = $2 and status_code in ('QUEUED', 'RUNNING') and lo < $4 and hi > $3 and plan_id <> $5 order by plan_id;
+where cursor_id = $1 and generation = $2 and status_code in ('QUEUED', 'RUNNING') and lo < $4 and hi > $3 and plan_id <> $5
+  and lo >= coalesce((select j.lo from (select t.lo, t.status_code from strandline.ing_task t where t.cursor_id = $1 and t.generation = $2 and t.status_code <> 'SUCCEEDED' and t.lo <= $3::bigint
+     order by t.lo desc limit 1000) j where j.status_code in ('QUEUED', 'RUNNING') order by j.lo desc limit 1), '-9223372036854775808'::bigint) order by plan_id;
 
 -- name: plan.insert
 -- Writes a plan: $1 key, $2 instance, $3 stream, $4 cursor, $5 provenance, $6 operation, $7 strategy, $8 its parameters, $9 from, $10 to, $11 spec,
@@ -104,12 +106,16 @@ update strandline.ing_cursor set version = version + 1 where id = $1
 returning cursor_type_code, origin, value_norm, generation, minimum_generation, head_sequence_no, held;
 
 -- name: plan.missing
--- The parts of [$3, $4) that nobody has covered or holds: cursor $1, generation $2. After plan.lock, in a statement of its own.
+-- The parts of [$3, $4) that nobody has covered or holds: cursor $1, generation $2. After plan.lock, in a statement of its own. Merged intervals do not overlap, nor do live
+-- tasks, because each was planned where this found nothing or was itself queued again: so of those that begin before the window only the last one can reach into it. It is looked for among the last thousand that
+-- are not over in success; behind more closed ones than that, all before the window are read.
 select lower(r) as lo, upper(r) as hi from unnest(int8multirange(int8range($3::bigint, $4::bigint))
  - coalesce((select range_agg(int8range(lo, hi)) from strandline.ing_interval where cursor_id = $1 and generation = $2 and hi > $3 and lo < $4
    and lo >= coalesce((select max(j.lo) from strandline.ing_interval j where j.cursor_id = $1 and j.generation = $2 and j.lo <= $3::bigint), $3::bigint)), '{}')
  - coalesce((select range_agg(int8range(lo, hi)) from strandline.ing_coverage where cursor_id = $1 and generation = $2 and event_sequence_no is null and hi > $3 and lo < $4), '{}')
- - coalesce((select range_agg(int8range(lo, hi)) from strandline.ing_task where cursor_id = $1 and generation = $2 and status_code in ('QUEUED', 'RUNNING') and hi > $3 and lo < $4), '{}')) r;
+ - coalesce((select range_agg(int8range(lo, hi)) from strandline.ing_task where cursor_id = $1 and generation = $2 and status_code in ('QUEUED', 'RUNNING') and hi > $3 and lo < $4
+   and lo >= coalesce((select j.lo from (select t.lo, t.status_code from strandline.ing_task t where t.cursor_id = $1 and t.generation = $2 and t.status_code <> 'SUCCEEDED' and t.lo <= $3::bigint
+     order by t.lo desc limit 1000) j where j.status_code in ('QUEUED', 'RUNNING') order by j.lo desc limit 1), '-9223372036854775808'::bigint)), '{}')) r;
 
 -- name: plan.new_generation
 -- A reread: the next generation of cursor $1; the mark stays where it is.

@@ -149,10 +149,16 @@ def cases(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     yield Case("task.orphans", (GROUP, LEASE), "", 60, 40)
 
     yield Case("plan.lock", (cursor,), "", 20, 9)
-    per_plan = "reads all open and cancelled tasks of the stream before the window, dead or not: once for each plan"
     sets = "interval_pkey coverage_unfolded task_window"
-    yield Case("plan.missing", (cursor, 1, *window), sets, 4_000, known=per_plan)
-    yield Case("plan.in_flight", (cursor, 1, *window, 0), "task_window", 4_000, known=per_plan)
+    yield Case("plan.missing", (cursor, 1, *window), sets, 4_000, 1_000, "and the coverage that awaits its fold")
+    yield Case("plan.in_flight", (cursor, 1, *window, 0), "task_window", 100, 9)
+    behind = (STEP * (DEAD - 1), STEP * DEAD)
+    among_closed = (
+        "reads as much as closed_cuts where a thousand closed tasks lie before the window: once for each plan"
+    )
+    yield Case("plan.missing", (cursor, 1, *behind), sets, 4_000, 100, known=among_closed)
+    yield Case("plan.in_flight", (cursor, 1, *behind, 0), "task_window", 4_000, 100, known=among_closed)
+    per_plan = "reads all open and cancelled tasks of the stream before the window, dead or not: once for each plan"
     yield Case("plan.closed_cuts", (cursor, 1, *window), "task_window", 4_000, known=per_plan)
     yield Case("plan.close_look", (plan,), "task_claim_plan", 4_000, 9, "at the far end, what rests or waits by now")
     yield Case("plan.close_lock", (plan,), "", 20, 9)
@@ -208,6 +214,10 @@ def wrong_forms(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     far = re.search(r"\(select true .*? is null and ", query("plan.close_look"), re.DOTALL)
     assert far is not None
     yield form("plan.close_look", (far[0], ""), values=(ledger.old,), uses="", note="the dead ones come first")
+    for name in ("plan.missing", "plan.in_flight"):
+        since = re.search(r" and lo >= coalesce\(\(select j.lo from .*?'::bigint\)", query(name), re.DOTALL)
+        assert since is not None
+        yield form(name, (since[0], ""), note="reads every open task before the window")
     from_below = ("order by lo desc limit 1", "and hi >= $3::bigint limit 1")
     yield form("cursor.mark", from_below, values=(ledger.cursor, 1, STEP * DEAD), note="looks from the wrong end")
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any, ClassVar, TypeVar
 
 import pytest
-from fix_ledger import Database, OpenLedger, finish, request
+from fix_ledger import Database, OpenLedger, finish, request, wrong
 from providers import Numbers, bounds
 
 import strandline as sl
@@ -74,6 +74,26 @@ def test_sixteen_planners(
     assert sum(plan["slices"] for plan in plans) == len(planned(database))
     assert len({plan["plan_id"] for plan in plans}) == MANY
     assert len({plan["cursor_id"] for plan in plans}) == 1
+
+
+ANY_OPEN = (" where j.status_code in ('QUEUED', 'RUNNING')", "")
+"""A wrong form: the last task that is not over may be one that was cancelled and cut anew."""
+
+
+def test_a_window_that_begins_within_a_live_slice(ledger: _core.Ledger, database: Database) -> None:
+    before = ledger.plan(request(70, 100))
+    small = ledger.plan(request(110, 120))
+    ledger.cancel({"plan": small["plan_id"]}, "suite")
+    large = ledger.plan(request(100, 200, step=100))  # takes the place of the cancelled cut within it
+    cursor = large["cursor_id"]
+    for lo in (0, 70, 99, 100, 150, 199, 200):
+        assert database.missing(cursor, lo, 210) == [(0, 70)] * (lo < 70) + [(200, 210)]
+    assert database.missing(cursor, 150, 160) == []
+    found = database.rows(wrong("plan.missing", ANY_OPEN), cursor, 1, 150, 210)
+    assert [(row["lo"], row["hi"]) for row in found] == [(150, 210)]
+    later = ledger.plan(request(150, 210))
+    assert (later["missing"], later["in_flight_plans"]) == ([(200, 210)], [large["plan_id"]])
+    assert ledger.plan(request(95, 105))["in_flight_plans"] == [before["plan_id"], large["plan_id"]]
 
 
 def test_sixteen_claimers(ledger: _core.Ledger, open_ledger: OpenLedger, database: Database, at_once: Any) -> None:

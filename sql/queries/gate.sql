@@ -87,7 +87,8 @@ where strandline.ing_task.status_code in ('FAILED', 'CANCELLED') and excluded.st
 select id, status_code from strandline.ing_plan where id = any($1::bigint[]) order by id for share;
 
 -- name: gate.stuck
--- Gates whose plan closed without them, and how: its closer died between the two.
+-- Gates whose plan closed without them, and how. A close ends the gate in its own transaction, and a gate is made only while its plan is held open: what is found here was left by
+-- something that kept to neither.
 select g.id, p.id as plan_id, p.status_code from strandline.ing_task g join strandline.ing_plan p on p.id = (g.params ->> 'plan')::bigint
 where g.generation = 0 and g.status_code = 'QUEUED' and g.cursor_id is null and p.status_code <> 'ACTIVE' order by g.id;
 

@@ -3,7 +3,6 @@
 #include <map>
 #include <set>
 
-#include "pg/plan.hpp"
 #include "pg/row.hpp"
 #include "pg/task.hpp"
 
@@ -156,23 +155,6 @@ std::vector<std::int64_t> end_gate(Transaction& transaction, std::int64_t plan, 
     if (each.plan != 0) plans.push_back(each.plan);
   }
   return plans;
-}
-
-std::int64_t end_stuck_gates(Session& session) {
-  const auto stuck =
-      session.transact(page_limits, [](Transaction& transaction) { return transaction.run("gate.stuck"); });
-  for (const auto& row : stuck) {
-    std::vector<std::int64_t> plans;
-    session.transact(plan_limits, [&](Transaction& transaction) {
-      const std::vector<std::int64_t> plan{integer(row, "plan_id")};
-      const auto locked = transaction.run("gate.plans", Params{plan});
-      const auto status = locked.empty() ? std::string{"CANCELLED"} : text(locked[0], "status_code");
-      plans.clear();
-      if (status != "ACTIVE") plans = end_gate(transaction, plan.front(), status);
-    });
-    close_plans(session, {plans.begin(), plans.end()});
-  }
-  return static_cast<std::int64_t>(stuck.size());
 }
 
 }  // namespace strandline::pg

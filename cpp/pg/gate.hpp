@@ -32,9 +32,4 @@ void open_gates(Session& session, std::optional<std::int64_t> cursor);
 // In the transaction that closes a plan: lets those who wait for it go on, or fall with it. Returns the plans that fell.
 std::vector<std::int64_t> end_gate(Transaction& transaction, std::int64_t plan, const std::string& status);
 
-// Ends the gates whose plan closed without them. No path here leaves one, whoever dies: a close ends the gate in its own transaction,
-// and a gate is made only while its plan is held open. It is what keeps tasks from waiting for ever should that be wrong one day.
-// Returns how many.
-std::int64_t end_stuck_gates(Session& session);
-
 }  // namespace strandline::pg

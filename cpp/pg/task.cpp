@@ -351,9 +351,8 @@ Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {
   admit_idle(session);
   tidy_pools(session);
   open_gates(session, std::nullopt);
-  end_stuck_gates(session);
   session.transact(page_limits, [&](Transaction& transaction) {
-    for (const auto plan : ids(transaction.run("plan.closable", Params{most}))) plans.insert(plan);
+    for (const auto plan : ids(transaction.run("plan.close_look", Params{std::nullopt, most}))) plans.insert(plan);
   });
   plans.erase(0);  // of gates
   out.plans.assign(plans.begin(), plans.end());

@@ -86,12 +86,6 @@ where strandline.ing_task.status_code in ('FAILED', 'CANCELLED') and excluded.st
 -- Plans $1, to be waited for; none of them can close before the end of this transaction.
 select id, status_code from strandline.ing_plan where id = any($1::bigint[]) order by id for share;
 
--- name: gate.stuck
--- Gates whose plan closed without them, and how. A close ends the gate in its own transaction, and a gate is made only while its plan is held open: what is found here was left by
--- something that kept to neither.
-select g.id, p.id as plan_id, p.status_code from strandline.ing_task g join strandline.ing_plan p on p.id = (g.params ->> 'plan')::bigint
-where g.generation = 0 and g.status_code = 'QUEUED' and g.cursor_id is null and p.status_code <> 'ACTIVE' order by g.id;
-
 -- name: gate.unmet
 -- Counts anew what tasks $1 wait for, while they are queued.
 update strandline.ing_task t set unmet = (select count(*) from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied), reason_code = 'DEPENDENCY'

@@ -11,12 +11,6 @@ select exists (select from strandline.ing_coverage where cursor_id = $1 and even
 select p.id, p.plan_key, p.stream_id, p.cursor_id, p.status_code, p.reason_code, p.reason, p.total_slices, p.window_from, p.window_to, p.window_spec, p.generation
 from strandline.ing_plan p where p.schedule_instance_id = $1 order by p.id;
 
--- name: plan.closable
--- Up to $1 plans that are over while nobody has closed them: their last worker died before it could.
-select p.id from strandline.ing_plan p where p.status_code = 'ACTIVE' and (select true from strandline.ing_task t where t.plan_id = p.id and t.status_code = 'QUEUED' and t.unmet = 0 and not t.mutex_waiting and not t.held
-  order by t.priority desc, t.scheduled_at desc, t.id desc limit 1) is null and not exists (select from strandline.ing_task t where t.plan_id = p.id and t.status_code in ('QUEUED', 'RUNNING'))
-order by p.id limit $1;
-
 -- name: plan.close
 -- Ends plan $1 if no task of it lives: the status is what its tasks add up to, without those that were cut anew; a plan whose tasks all went to later ones did nothing, unless those
 -- have loaded its window. After plan.close_lock.
@@ -35,11 +29,12 @@ where p.id = $1 and p.status_code = 'ACTIVE' and c.live = 0 returning p.status_c
 select status_code from strandline.ing_plan where id = $1 and status_code = 'ACTIVE' for no key update;
 
 -- name: plan.close_look
--- Whether plan $1 may be over: a look without a lock, so that the many finishers of a large plan do not queue for its row. The far end of what can be claimed is looked at first:
--- in front lie those that are over, dead or not.
-select status_code = 'ACTIVE' and (select true from strandline.ing_task t where t.plan_id = p.id and t.status_code = 'QUEUED' and t.unmet = 0 and not t.mutex_waiting and not t.held
-  order by t.priority desc, t.scheduled_at desc, t.id desc limit 1) is null and not exists (select from strandline.ing_task t where t.plan_id = p.id and t.status_code in ('QUEUED', 'RUNNING')) as closable
-from strandline.ing_plan p where p.id = $1;
+-- Whether plan $1 may be over, or up to $2 plans of any (null) whose last worker died before it could close them. A look without a lock, so that the many finishers of a large plan do not
+-- queue for its row. The far end of what can be claimed is looked at first: in front lie those that are over, dead or not.
+select p.id from strandline.ing_plan p where p.status_code = 'ACTIVE' and ($1::bigint is null or p.id = $1)
+  and (select true from strandline.ing_task t where t.plan_id = p.id and t.status_code = 'QUEUED' and t.unmet = 0 and not t.mutex_waiting and not t.held
+  order by t.priority desc, t.scheduled_at desc, t.id desc limit 1) is null and not exists (select from strandline.ing_task t where t.plan_id = p.id and t.status_code in ('QUEUED', 'RUNNING'))
+order by p.id limit $2;
 
 -- name: plan.closed_cuts
 -- Cuts of cursor $1 in generation $2 that ended without success and overlap [$3, $4). A superseded one counts for its key only.

@@ -72,10 +72,6 @@ select count(*) as fenced, count(*) filter (where f.cancel) as cancelled from f;
 select sum(record_count)::bigint as records, sum(inserted_count)::bigint as inserted, sum(updated_count)::bigint as updated, sum(unchanged_count)::bigint as unchanged,
   sum(deleted_count)::bigint as deleted from strandline.ing_task_run_batch where task_id = $1 and batch_no between $2 and $3;
 
--- name: run.holder
--- The backend that holds the row of run ($1 task, $2 attempt).
-select l.pid from strandline.ing_task_run r join pg_locks l on l.locktype = 'transactionid' and l.transactionid = r.xmax and l.granted where r.task_id = $1 and r.attempt_no = $2;
-
 -- name: run.last
 -- The newest run of task $1: how far it came.
 select id, attempt_no, batch_no, walk_no, reached from strandline.ing_task_run where task_id = $1 order by attempt_no desc limit 1;

@@ -111,11 +111,6 @@ on conflict (key) do update set slots = $2::int where $2::int is not null and m.
 select m.key from strandline.ing_mutex m where m.admitted < m.slots and exists (select from generate_series(1, 9) p(priority), lateral (select from strandline.ing_task t
   where t.mutex_key = m.key and t.priority = p.priority and t.mutex_waiting and t.status_code = 'QUEUED' and t.unmet = 0 and not t.held and t.scheduled_at <= statement_timestamp() limit 1) x);
 
--- name: task.next_due
--- Seconds until the next claimable task of plans $1 is due; null for none.
-select min(extract(epoch from scheduled_at - clock_timestamp()))::float8 as wait from strandline.ing_task
-where plan_id = any($1::bigint[]) and status_code = 'QUEUED' and unmet = 0 and not mutex_waiting and not held;
-
 -- name: task.of_cursor
 -- Live or closed tasks of cursor $1 in states $2, without its gates.
 select id from strandline.ing_task where cursor_id = $1 and generation > 0 and status_code <> 'SUCCEEDED' and status_code = any($2::text[]) order by id;

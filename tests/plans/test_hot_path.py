@@ -160,9 +160,9 @@ def cases(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     yield Case("plan.in_flight", (cursor, 1, *behind, 0), "task_window", 4_000, 100, known=among_closed)
     per_plan = "reads all open and cancelled tasks of the stream before the window, dead or not: once for each plan"
     yield Case("plan.closed_cuts", (cursor, 1, *window), "task_window", 4_000, known=per_plan)
-    yield Case("plan.close_look", (plan,), "task_claim_plan", 4_000, 9, "at the far end, what rests or waits by now")
+    yield Case("plan.close_look", (plan, 1), "task_claim_plan", 4_000, 9, "at the far end, what rests or waits by now")
     yield Case("plan.close_lock", (plan,), "", 20, 9)
-    yield Case("plan.closable", (GROUP,), "task_claim_plan", 4_000, 9)
+    yield Case("plan.close_look", (None, GROUP), "task_claim_plan", 4_000, 9, "by the reaper")
     yield Case("plan.pools", ([plan],), "", 20, 9)
     idle = "the dead entries in front of what is due; once in each poll of a worker without work"
     yield Case("status.plans_left", ([plan], [], None, None, None, None), "task_claim_plan", 16_000, 8 * GROUP, idle)
@@ -182,7 +182,6 @@ def cases(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     yield Case("cursor.stamp", (10**6, folded, first), "coverage_pkey", 3_000)
 
     yield Case("gate.due", (cursor,), "task_gate", 20, 9)
-    yield Case("gate.stuck", (), "task_gate", 20, 9)
     yield Case("gate.of_plan", (plan,), "task_key", 20)
     yield Case("pool.orphans", (), "", 20, 200)
     yield Case("pool.limited", (), "", 20, 200)
@@ -213,7 +212,7 @@ def wrong_forms(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     )
     far = re.search(r"\(select true .*? is null and ", query("plan.close_look"), re.DOTALL)
     assert far is not None
-    yield form("plan.close_look", (far[0], ""), values=(ledger.old,), uses="", note="the dead ones come first")
+    yield form("plan.close_look", (far[0], ""), values=(ledger.old, 1), uses="", note="the dead ones come first")
     for name in ("plan.missing", "plan.in_flight"):
         since = re.search(r" and lo >= coalesce\(\(select j.lo from .*?'::bigint\)", query(name), re.DOTALL)
         assert since is not None

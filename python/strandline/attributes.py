@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from strandline import _core
+from strandline.arguments import HELD
 from strandline.errors import ConfigError
 from strandline.rate import parse as parse_rate
 from strandline.window import resolve, strategy
@@ -77,6 +78,8 @@ def check(kind: type) -> None:
             raise ConfigError(
                 f"{where}.{name} is set, and this version of strandline does not act on it: {reason}. Remove it"
             )
+    for name in DEFAULTS:
+        HELD.check(f"{where}.{name}", value[name])
     _check_name(kind, where)
     _choice(
         where,
@@ -92,8 +95,8 @@ def check(kind: type) -> None:
     if value["cursor_field"] is not None:
         _text(where, "cursor_field", value["cursor_field"])
     for name in ("max_attempts", "max_losses"):
-        if isinstance(value[name], bool) or not isinstance(value[name], int) or value[name] < 1:
-            raise ConfigError(f"{where}.{name} is {value[name]!r}; give a whole number from 1 on")
+        if isinstance(value[name], bool) or not isinstance(value[name], int) or not 1 <= value[name] < 2**31:
+            raise ConfigError(f"{where}.{name} is {value[name]!r}; give a whole number from 1 on, below 2**31")
     kind.primary_key = _primary_key(where, value["primary_key"])  # type: ignore[attr-defined] # it is a Provider
     for name in ("lag", "lookback", "page_timeout"):
         microseconds(value[name], f"{where}.{name}")
@@ -206,7 +209,7 @@ def _mutex(where: str, mutex: Any) -> str | tuple[str, int] | None:
             f'{where}.mutex_key is {mutex!r}; give a text, such as "warehouse", or a text and how many tasks may'
             ' have it at once: ("warehouse", 3)'
         )
-    if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+    if isinstance(slots, bool) or not isinstance(slots, int) or not 1 <= slots < 2**31:
         raise ConfigError(f"{where}.mutex_key has {slots!r} slots; give a whole number from 1 on")
     return (key, slots) if pair else key
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from strandline.arguments import SWITCH
 from strandline.errors import ConfigError
 from strandline.report import Plan
 from strandline.subject import key_of
@@ -27,6 +28,9 @@ class After:
     of: Plan | int | str
     resolved: bool = False
 
+    def __post_init__(self) -> None:
+        SWITCH.check("resolved", self.resolved)
+
 
 def dependencies(ledger: Ledger, depends_on: Any) -> list[dict[str, Any]]:
     """`depends_on`, one or several, as the planner takes it: {"plan" | "task" | "cursor": id, "resolved"}, each once.
@@ -46,7 +50,8 @@ def _listed(depends_on: Any) -> list[Any]:
         return []
     if isinstance(depends_on, (After, Plan, int, str)):
         return [depends_on]
-    if not isinstance(depends_on, Iterable):
+    # Not everything that can be iterated is a list of names: the keys of a mapping and the numbers of bytes are none.
+    if isinstance(depends_on, (Mapping, bytes, bytearray)) or not isinstance(depends_on, Iterable):
         raise ConfigError(
             f"depends_on is {depends_on!r}; give a Plan, a plan id, 'task:ID', a provider name, 'name>table', After of"
             " one of these, or a list of them"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from strandline import presence
+from strandline.arguments import checked
 
 if TYPE_CHECKING:
     from strandline.report import Report
 
 
+@checked
 def drain(
     dsn: str | None = None,
     plan: int | None = None,

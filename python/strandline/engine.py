@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from strandline import _core, presence, trace
+from strandline.arguments import checked
 from strandline.coverage import Coverage
 from strandline.coverage_reading import read_coverage
 from strandline.dsn import ResolvedDsn, resolve
@@ -21,7 +22,7 @@ from strandline.reporting import plan_report, watermark_of
 from strandline.request import Ask, actor, check_priority
 from strandline.status import Status
 from strandline.status import read as read_status
-from strandline.subject import Subject, key_of, subject_of, task_of
+from strandline.subject import Subject, key_of, plan_of, subject_of, task_of
 from strandline.table import Result
 from strandline.target import table_of
 from strandline.window import strategy
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from strandline.target import Into
 
 Of = Plan | int | str | None
-
-_WORKER = "host, host:pid or host:pid:n, as `strandline status` lists them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,7 @@ class Engine:
 
     # Bringing rows --------------------------------------------------------------------------------------------------
 
+    @checked
     def ingest(
         self,
         source: Any,
@@ -126,7 +126,6 @@ class Engine:
         ACTIVE. `errors="raise"` raises IngestError, with `.report`, after everything else is done; "report" returns the
         report. `progress` is None (a terminal or a notebook shows it), False, or a callable given a Report.
         """
-        _check_errors(errors)
         ask = Ask(
             into, window, slice, params, expr, mode, primary_key, schema, only, order, operation, priority, delay,
             deadline, trigger, depends_on,
@@ -134,6 +133,7 @@ class Engine:
         report = self._ingestion.ingest(source, ask, workers=workers, seconds=seconds, progress=progress)
         return report.raise_for_status() if errors == "raise" else report
 
+    @checked
     def plan(
         self,
         source: Any,
@@ -163,6 +163,7 @@ class Engine:
         )  # fmt: skip
         return self._ingestion.plan(source, ask, dry_run=dry_run)
 
+    @checked
     def work(
         self,
         plan: Plan | int | None = None,
@@ -179,25 +180,25 @@ class Engine:
 
         With `forever` it waits for more when nothing is left. A pool's report counts what this call worked.
         """
-        _check_errors(errors)
-        if isinstance(plan, Plan):
-            if plan.id is None:
-                raise ConfigError("this plan is a dry run: nothing of it is stored; plan without dry_run")
-            plan = plan.id
         report = self._ingestion.work(
-            plan, pool=pool, workers=workers, seconds=seconds, tasks=tasks, forever=forever, progress=progress
+            None if plan is None else plan_of(plan),
+            pool=pool,
+            workers=workers,
+            seconds=seconds,
+            tasks=tasks,
+            forever=forever,
+            progress=progress,
         )
         return report.raise_for_status() if errors == "raise" else report
 
+    @checked
     def report(self, plan: Plan | int) -> Report:
         """What a plan did so far."""
-        identity = plan.id if isinstance(plan, Plan) else plan
-        if identity is None:
-            raise ConfigError("this plan is a dry run: it did nothing; plan without dry_run")
-        return plan_report(self._ledger, self._ingestion.find_plan(identity))
+        return plan_report(self._ledger, self._ingestion.find_plan(plan_of(plan)))
 
     # Asking ---------------------------------------------------------------------------------------------------------
 
+    @checked
     def coverage(self, of: Of, window: Any = None, *, by: Any = None) -> Coverage:
         """What of a window (None: all that was ever planned) is covered, in flight, failed, missing.
 
@@ -205,6 +206,7 @@ class Engine:
         """
         return read_coverage(self._ledger, self._cursor_row(of), window, by)
 
+    @checked
     def status(
         self, of: Of = None, *, state: str | None = None, since: datetime | str | None = None, limit: int = 50
     ) -> Status:
@@ -215,6 +217,7 @@ class Engine:
             self._ledger, plan=named.plan, task=named.task, source=named.source, state=state, since=moment, limit=limit
         )
 
+    @checked
     def cursor(self, of: Of) -> Cursor:
         """The watermark of a namespace."""
         row = self._cursor_row(of)
@@ -227,6 +230,7 @@ class Engine:
             id=row["id"],
         )
 
+    @checked
     def trace(self, table: str | tuple[str, str], *key: Any) -> trace.Trace:
         """From a row of a target to its page, run, task, slice, plan, trigger and configuration.
 
@@ -235,6 +239,7 @@ class Engine:
         schema, name = table_of(table, "", ledger_schema="")
         return trace.find(self._ledger, schema, name, key)
 
+    @checked
     def verify(self, of: Of = None, *, anchor: str | bytes | None = None) -> Verification:
         """Refolds the ledger and checks chain, counts and references. `anchor` is a head hash kept elsewhere."""
         cursor = None if of is None else self._cursor_row(of)["id"]
@@ -245,6 +250,7 @@ class Engine:
                 raise ConfigError(f"anchor {anchor!r} is no hash: give the hexadecimal digits of a head") from error
         return Verification(self._ledger.verify(cursor, anchor))
 
+    @checked
     def table(self, name: str | tuple[str, str]) -> Result:
         """All rows of a table."""
         schema, table = table_of(name, "", ledger_schema="")
@@ -253,16 +259,25 @@ class Engine:
         quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, table))
         return self.query(f"table {quoted}")
 
+    @checked
     def query(self, sql: str, *args: Any) -> Result:
         """The rows of your own statement, read only. Parameters are $1, $2 ..."""
-        return Result(*self._ledger.select(sql, *args))
+        try:
+            return Result(*self._ledger.select(sql, *args))
+        except (TypeError, RuntimeError) as error:  # the native layer cannot convert it
+            raise ConfigError(
+                f"a parameter of the query has no form in SQL, {args!r:.200}: give texts, numbers, bytes, times, True,"
+                " False, None, or a list of texts or of whole numbers"
+            ) from error
 
     # Acting ---------------------------------------------------------------------------------------------------------
 
+    @checked
     def cancel(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
         """Ends queued tasks now and asks running ones to end at their next page. Returns [{task, status}]."""
         return _moved(self._ledger.cancel(key_of(self._ledger, of), actor(), reason))
 
+    @checked
     def retry(self, of: Of, *, reason: str = "") -> list[int]:
         """Queues failed and cancelled tasks again, committed pages kept. Returns their ids.
 
@@ -270,6 +285,7 @@ class Engine:
         """
         return self._ledger.retry(key_of(self._ledger, of), actor(), reason)
 
+    @checked
     def pause(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
         """Holds queued tasks now and running ones at their next page, until they are resumed. Returns [{task, status}].
 
@@ -277,10 +293,12 @@ class Engine:
         """
         return _moved(self._ledger.pause(key_of(self._ledger, of), actor(), reason))
 
+    @checked
     def resume(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
         """Lets paused tasks go on behind their last committed page. Returns [{task, status}]."""
         return _moved(self._ledger.resume(key_of(self._ledger, of), actor(), reason))
 
+    @checked
     def trigger(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:
         """Makes queued tasks due now: ends a delay, a back-off, a wait for a rate. Returns [{task, status}].
 
@@ -288,6 +306,7 @@ class Engine:
         """
         return _moved(self._ledger.trigger(key_of(self._ledger, of), actor(), reason))
 
+    @checked
     def priority(self, of: Of, n: int, *, reason: str = "") -> list[dict[str, Any]]:
         """Sets the priority of tasks that are not over, 1 first to 9 last. Returns [{task, status}].
 
@@ -296,6 +315,7 @@ class Engine:
         check_priority(n)
         return _moved(self._ledger.set_priority(key_of(self._ledger, of), n, actor(), reason))
 
+    @checked
     def split(self, task: int | str, slice: Any, *, reason: str = "") -> dict[str, Any]:
         """Cuts the rest of a task's slice anew: `slice` is a duration, a number of ids, or a TIME, DATE or ID strategy.
 
@@ -316,6 +336,7 @@ class Engine:
             return {"slices": 0, "covered": None, "tasks": []}
         return self._ledger.split(identity, spec, actor(), reason)
 
+    @checked
     def skip(self, task: int | str, *, reason: str = "") -> dict[str, Any]:
         """Passes over the page at which a task failed: its rows are never stored, which the ledger keeps as SKIPPED.
 
@@ -327,28 +348,30 @@ class Engine:
         # A page that was passed over is no longer the task's last error; asked again, the ledger tells of it.
         return {**self._ledger.skip(identity, actor(), reason), "changed": error.get("page") is not None}
 
+    @checked
     def quarantine(self, worker: str, *, release: bool = False, reason: str = "") -> bool:
         """A worker gives its tasks back at their next page and claims nothing until it is released. False: it was so.
 
         `worker` is host:pid:n, host:pid for a process, or host for a machine, whose later processes count too.
         """
         status = "ACTIVE" if release else "QUARANTINED"
-        return self._ledger.set_worker(_text("worker", worker, _WORKER), status, actor(), reason)
+        return self._ledger.set_worker(worker, status, actor(), reason)
 
+    @checked
     def stop(self, worker: str, *, reason: str = "") -> bool:
         """A worker ends after the page in hand and gives its tasks back. False: it was asked to already.
 
         `worker` as in quarantine.
         """
-        return self._ledger.set_worker(_text("worker", worker, _WORKER), "DRAINING", actor(), reason)
+        return self._ledger.set_worker(worker, "DRAINING", actor(), reason)
 
+    @checked
     def pool(self, name: str, limit: int | None, *, reason: str = "") -> bool:
         """At most `limit` tasks of a pool run at once, over all workers; None: any number, 0: none. False: it was so.
 
         What runs above a lowered limit runs to its end.
         """
-        _check_limit(limit)
-        return self._ledger.set_pool(_text("pool", name, "a text"), limit, actor(), reason)
+        return self._ledger.set_pool(name, limit, actor(), reason)
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -375,22 +398,7 @@ def _moved(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"task": row["task_id"], "status": row["status"]} for row in rows]
 
 
-def _text(what: str, name: Any, wanted: str) -> str:
-    if not isinstance(name, str) or not name.strip():
-        raise ConfigError(f"{what} {name!r} is no name; give {wanted}")
-    return name
-
-
-def _check_limit(limit: Any) -> None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise ConfigError(f"limit is {limit!r}; give a number of tasks from 0 on, or None for no limit")
-
-
-def _check_errors(errors: str) -> None:
-    if errors not in ("raise", "report"):
-        raise ConfigError(f"errors is {errors!r}; the valid ones are raise and report")
-
-
+@checked
 def connect(dsn: str | None = None, *, schema: str | None = None) -> Engine:
     """Opens the ledger of a database. None means the setting (STRANDLINE_DSN, STRANDLINE_SCHEMA).
 
@@ -405,12 +413,14 @@ def connect(dsn: str | None = None, *, schema: str | None = None) -> Engine:
         raise
 
 
+@checked
 def ingest(source: Any, into: Into = None, *, dsn: str | None = None, **options: Any) -> Report:
     """Connects, ingests, closes. `options` are those of Engine.ingest."""
     with connect(dsn) as engine:
         return engine.ingest(source, into, **options)
 
 
+@checked
 def migrate(dsn: str | None = None, *, schema: str | None = None, check: bool = False) -> list[str]:
     """Applies the migrations that are pending and returns their versions; with `check` only says which they are."""
     with _opened(dsn, schema) as ledger:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from strandline import _core
+from strandline.arguments import TEXT
 from strandline.attributes import microseconds
 from strandline.errors import ConfigError
 from strandline.reference import is_local, reference_of, source_digest
@@ -242,6 +243,8 @@ def _trigger(trigger: str | Mapping[str, Any] | None, job: str) -> dict[str, Any
     unknown = set(trigger) - {"scheduler", "job", "log", "type"}
     if unknown or "log" not in trigger:
         raise ConfigError(f"trigger is {dict(trigger)!r}; it has scheduler, job, log (required) and type")
+    for name, value in trigger.items():
+        TEXT.check(f"trigger[{name!r}]", str(value))
     return {
         "scheduler": str(trigger.get("scheduler", "MANUAL")),
         "job": str(trigger.get("job", job)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from strandline.arguments import HELD
 from strandline.errors import ConfigError
 from strandline.report import Plan
 
@@ -31,16 +32,13 @@ def subject_of(ledger: Ledger, of: Any, *, cursor: bool) -> Subject:
 
     Raises ConfigError for what is not there, and for a provider that feeds several tables where one must be named.
     """
+    HELD.check("of", of)
     if isinstance(of, Plan):
-        if of.id is None:
-            raise ConfigError("this plan is a dry run: nothing of it is stored; plan without dry_run")
-        of = of.id
+        of = plan_of(of)
     if isinstance(of, bool) or not isinstance(of, (int, str)):
         raise ConfigError(f"of is {of!r}; give a Plan, a plan id, 'task:ID', a provider name or 'name>table'")
     if isinstance(of, int):
-        if not 0 < of <= _LAST:
-            raise ConfigError(f"there is no plan {of}; `strandline status` lists those that there are")
-        return _of_plan(ledger, of, cursor)
+        return _of_plan(ledger, plan_of(of), cursor)
     if of.startswith("task:"):
         return _of_task(ledger, of, cursor)
     name, arrow, table = of.partition(">")
@@ -72,6 +70,21 @@ def key_of(ledger: Ledger, of: Any) -> dict[str, int]:
         return {"plan": found.plan}
     assert found.cursor is not None
     return {"cursor": found.cursor}
+
+
+def plan_of(plan: Any) -> int:
+    """The id of a stored plan, from a Plan or the id itself. Raises ConfigError for anything else."""
+    if isinstance(plan, Plan):
+        if plan.id is None:
+            raise ConfigError("this plan is a dry run: nothing of it is stored; plan without dry_run")
+        plan = plan.id
+    if isinstance(plan, bool) or not isinstance(plan, int):
+        raise ConfigError(
+            f"plan is {plan!r}; give a Plan or its number; `strandline status` lists those that there are"
+        )
+    if not 0 < plan <= _LAST:
+        raise ConfigError(f"there is no plan {plan}; `strandline status` lists those that there are")
+    return plan
 
 
 def task_of(ledger: Ledger, task: Any) -> int:

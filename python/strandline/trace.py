@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from strandline.arguments import TEXT
 from strandline.errors import ConfigError, DataError
 from strandline.report import plain
 from strandline.window import Window
@@ -155,7 +156,14 @@ def _named(ledger: Ledger, schema: str, table: str, key: tuple[Any, ...]) -> tup
     empty = [name for name, value in named.items() if value is None]
     if empty:
         raise ConfigError(f"{empty[0]} is None: a row is found by values that it has")
-    return list(named), [_text(value) for value in named.values()]
+    try:
+        values = [_text(value) for value in named.values()]
+    except TypeError as error:
+        raise ConfigError(f"the key of a row of {schema}.{table} holds a value that no column has: {error}") from error
+    for name, value in zip(named, values, strict=True):
+        TEXT.check("a column of the key", name)
+        TEXT.check(f"{name} of the key", value)
+    return list(named), values
 
 
 def _text(value: Any) -> str:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from strandline import _core
+from strandline.arguments import HELD
 from strandline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -192,6 +193,7 @@ def resolve(window: object, *, cursor_type: str, time_zone: str, now: int) -> tu
         return None, None
     if cursor_type not in ("time", "id"):
         _core.parse_window("/", time_zone, now, cursor_type)  # raises: such a cursor has no window
+    HELD.check("the window", window)
     if isinstance(window, str):
         return _core.parse_window(window, time_zone, now, cursor_type)
     if isinstance(window, Window):
@@ -261,6 +263,7 @@ def _check_order(lo: int, hi: int, cursor_type: str, where: str) -> None:
 def _bound(value: object, side: str, cursor_type: str, time_zone: str, now: int) -> int | None:
     if value is None:
         return None
+    HELD.check(f"the window's {side}", value)
     if isinstance(value, str):
         return _core.parse_bound(value, time_zone, now, cursor_type)
     if cursor_type == "id":

@@ -42,7 +42,7 @@ CPP_GENERATED = {"core/states.cpp", "pg/query.cpp"}
 LAYERS = [
     ["redaction", "render", "context", "processes", "duration", "cause"],
     ["errors"],
-    ["arguments"],
+    ["arguments", "reach"],
     ["settings", "target", "report", "page", "presence", "schema", "window", "secret", "table", "classify", "picture"],
     ["rate"],
     ["fields", "attributes", "walk", "reference"],

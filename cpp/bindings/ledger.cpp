@@ -9,6 +9,7 @@
 #include "bindings/python_result.hpp"
 #include "bindings/register.hpp"
 #include "encode/column.hpp"
+#include "pg/connection.hpp"
 #include "pg/control.hpp"
 #include "pg/cursor.hpp"
 #include "pg/dictionary.hpp"
@@ -359,6 +360,9 @@ void register_ledger(py::module_& module) {
           py::arg("worker"), WithoutGil());
   bind_runs(module, ledger);
   module.def("versions", &pg::versions, "What this build is made of: libpq, libpqxx, openssl, compiler.");
+  module.def(
+      "away", [](const std::string& dsn) { return pg::away(dsn); }, py::arg("dsn"), WithoutGil(),
+      "Whether no server answers there, or one that is starting or stopping.");
   module.def(
       "failpoint", [](const std::string& name) { pg::failpoint(name); }, py::arg("name"),
       "Ends the process here if STRANDLINE_FAILPOINT says so.");

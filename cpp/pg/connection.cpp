@@ -130,4 +130,11 @@ Connection::Connection(const std::string& dsn, const std::string& name) : raw_{o
 
 Connection::~Connection() = default;
 
+bool away(const std::string& dsn) {
+  const std::array<const char*, 3> keywords{"connect_timeout", "dbname", nullptr};
+  const std::array<const char*, 3> values{"10", dsn.c_str(), nullptr};
+  const PGPing found = PQpingParams(keywords.data(), values.data(), 1);
+  return found == PQPING_REJECT || found == PQPING_NO_RESPONSE;
+}
+
 }  // namespace strandline::pg

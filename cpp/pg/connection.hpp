@@ -41,4 +41,8 @@ class Connection {
   std::unique_ptr<Handle> handle_;
 };
 
+// Whether no server answers there, or one that is starting or stopping: one that may be there in a moment. False for a server that
+// answers and refuses us (a password, a database that is not there), and for a connection string that names nothing.
+[[nodiscard]] bool away(const std::string& dsn);
+
 }  // namespace strandline::pg

@@ -24,6 +24,13 @@ def connect(arguments: argparse.Namespace) -> Engine:
     return engine.connect(**named(arguments))
 
 
+def connect_patiently(arguments: argparse.Namespace, seconds: float | None) -> Engine:
+    """The same for a worker: it waits for a server that does not answer yet, no longer than `seconds`."""
+    from . import engine
+
+    return engine.connect_patiently(arguments.dsn_ref, arguments.schema, seconds)
+
+
 def subject(text: str | None) -> str | int | None:
     """OF as the engine takes it: a number is a plan, anything else a name or task:NUMBER."""
     return int(text) if text is not None and text.isdigit() else text

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
+import time
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from .cli_console import Console, Exit
-from .cli_database import connect
+from .cli_database import connect_patiently
 from .cli_ingest import display, exit_of, report_text
+from .errors import Unreachable
 from .processes import Processes, end_with_parent
 from .render import plural
 
@@ -25,7 +28,10 @@ def work(arguments: argparse.Namespace, console: Console) -> Exit:
     end_with_parent()
     # A service manager stops its services with SIGTERM: like Ctrl-C it lets the page in hand finish.
     signal.signal(signal.SIGTERM, _interrupt)
-    with connect(arguments) as engine:
+    began = time.monotonic()
+    with connect_patiently(arguments, arguments.seconds) as engine:
+        if arguments.seconds is not None:
+            arguments.seconds = max(0.0, arguments.seconds - (time.monotonic() - began))
         workers = arguments.workers or engine.settings.workers
         pool = arguments.pool or engine.settings.pool
         if workers > 1:
@@ -62,7 +68,8 @@ def _processes(arguments: argparse.Namespace, console: Console, engine: Engine, 
 
     def watch() -> None:
         if callable(show):
-            show(engine.report(arguments.plan))
+            with contextlib.suppress(Unreachable):  # the children wait for the server
+                show(engine.report(arguments.plan))
 
     with Processes([[*options, *share] for share in shares]) as children:
         codes = children.wait(watch)

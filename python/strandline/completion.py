@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from strandline.errors import Error, Unreachable
 from strandline.execution import Execution
-from strandline.group import RECONNECT_FOR, Group
+from strandline.group import Group
+from strandline.reach import reach
 from strandline.values import Stream, Value
 
 if TYPE_CHECKING:
@@ -65,21 +66,21 @@ class Completion:
         """
         into = self.job.target.to_dict()
         runs = [run for run, _ in self.held]
-        deadline = time.monotonic() + RECONNECT_FOR
-        while True:
-            try:
-                if self._columns:
-                    for statement in self._ledger.ensure_target(into, self._columns):
-                        log.info("%s: %s", self.job.target.name, statement)
-                found = self._ledger.finish(runs, into, self._group.pages, lease=self._settings.lease)
-                return [status.partition(":")[0] for status in found]
-            except Unreachable:
-                # Doing it again is safe: what is stored is found.
-                if time.monotonic() > deadline or self._stop.wait(0.5):
-                    raise
-            except Error as error:
-                log.info("%s: the pages are stored one by one: %s", self.job.name, error)
-                return ["FAILED"] * len(runs)
+
+        def finish() -> list[str]:
+            if self._columns:
+                for statement in self._ledger.ensure_target(into, self._columns):
+                    log.info("%s: %s", self.job.target.name, statement)
+            return self._ledger.finish(runs, into, self._group.pages, lease=self._settings.lease)
+
+        try:
+            found = reach(finish, self._stop.wait)  # doing it again is safe: what is stored is found
+        except Unreachable:
+            raise
+        except Error as error:
+            log.info("%s: the pages are stored one by one: %s", self.job.name, error)
+            return ["FAILED"] * len(runs)
+        return [status.partition(":")[0] for status in found]
 
     def stored(self, run: Run, execution: Execution) -> Counter[str]:
         """What a run that SUCCEEDED here has stored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from strandline import presence
@@ -25,11 +26,14 @@ def drain(
     """Claims and works one task after another until nothing is left or the budget is spent.
 
     Runs in a process, a thread, a pod, a mapped Airflow task: every call has a connection of its own. `worker` is the
-    caller's number for it and appears in logs only. Never raises for failed slices: they are in the report. Raises
+    caller's number for it and appears in logs only. A server that does not answer yet is waited for, a minute at most
+    and within `seconds`; then Unreachable. Never raises for failed slices: they are in the report. Raises
     ConfigError for a plan whose provider only the planning process knows.
     """
-    from strandline.engine import connect
+    from strandline.engine import connect_patiently
 
+    began = time.monotonic()
     presence.log.debug("drain %s of %s", worker, f"plan {plan}" if plan is not None else f"pool {pool}")
-    with connect(dsn, schema=schema) as engine:
-        return engine.work(plan, pool=pool, workers=1, seconds=seconds, tasks=tasks, errors="report", progress=False)
+    with connect_patiently(dsn, schema, seconds) as engine:
+        left = None if seconds is None else max(0.0, seconds - (time.monotonic() - began))
+        return engine.work(plan, pool=pool, workers=1, seconds=left, tasks=tasks, errors="report", progress=False)

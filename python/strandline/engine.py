@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from strandline.arguments import checked
 from strandline.coverage import Coverage
 from strandline.coverage_reading import read_coverage
 from strandline.dsn import ResolvedDsn, resolve
-from strandline.errors import ConfigError
+from strandline.errors import ConfigError, Error
 from strandline.ingestion import Ingestion
+from strandline.reach import RECONNECT_FOR, aside, reach, unreachable
 from strandline.report import Plan, Report
 from strandline.reporting import plan_report, watermark_of
 from strandline.request import Ask, actor, check_priority
@@ -408,6 +410,38 @@ def connect(dsn: str | None = None, *, schema: str | None = None) -> Engine:
     settings, address = _named(dsn, schema)
     try:
         return Engine(address, settings)
+    except BaseException:
+        address.close()
+        raise
+
+
+def connect_patiently(dsn: str | None, schema: str | None, seconds: float | None) -> Engine:
+    """`connect` for who has come to work: a server that does not answer, starts or stops is waited for.
+
+    For RECONNECT_FOR seconds at most, and no longer than `seconds`, where that is given. Raises Unreachable after
+    that, and at once what waiting does not heal: a wrong password, a database that is not there. Ctrl-C is heard.
+    """
+    settings, address = _named(dsn, schema)
+    refused = False
+
+    def heals(error: Error) -> bool:
+        nonlocal refused
+        if not unreachable(error):
+            return False
+        # A server that refuses us and is there may have come up in this moment: the second time it means it.
+        before, refused = refused, not aside(lambda: _core.away(address.text), lambda _: None)
+        return not (before and refused)
+
+    def pause(seconds: float) -> None:
+        time.sleep(0 if refused else seconds)
+
+    try:
+        return reach(
+            lambda: aside(lambda: Engine(address, settings), Engine.close),
+            pause,
+            heals=heals,
+            seconds=RECONNECT_FOR if seconds is None else min(seconds, RECONNECT_FOR),
+        )
     except BaseException:
         address.close()
         raise

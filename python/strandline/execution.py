@@ -29,10 +29,10 @@ from strandline.errors import (
     DataError,
     Error,
     LeaseLost,
-    Unreachable,
 )
-from strandline.group import RECONNECT_FOR, Committer, Group, bad_page
+from strandline.group import Committer, Group, bad_page
 from strandline.page import json_text
+from strandline.reach import reach
 
 if TYPE_CHECKING:
     from strandline._core import Ledger, Run
@@ -352,19 +352,9 @@ class Execution:
         self._origin = "engine"
         key = job.rate_key
         if job.shared:
-            self._patiently(lambda: self._rates.turn(key, job.rate, 1, self._pause))
+            reach(lambda: self._rates.turn(key, job.rate, 1, self._pause), self._pause)
         else:
-            self._patiently(lambda: self._rates.free(key, self._pause))
-
-    def _patiently(self, call: Callable[[], None]) -> None:
-        deadline = time.monotonic() + RECONNECT_FOR
-        while True:
-            try:
-                return call()
-            except Unreachable:
-                if time.monotonic() > deadline:
-                    raise
-                self._pause(0.5)
+            reach(lambda: self._rates.free(key, self._pause), self._pause)
 
     def _pause(self, seconds: float) -> None:
         """Waits for a rate. Pages in hand are stored meanwhile, and whatever ends the run ends the wait."""
@@ -402,7 +392,7 @@ class Execution:
         rate = job.rate if asked == job.rate_key else None
         self._finish()
         self._origin = "engine"
-        self._patiently(lambda: self._rates.turn(asked, rate, cost, self._pause))
+        reach(lambda: self._rates.turn(asked, rate, cost, self._pause), self._pause)
         self._origin = "source"
         self._begin()
 

@@ -14,7 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from strandline.errors import DataError, Unreachable
+from strandline.errors import DataError
+from strandline.reach import reach
 
 if TYPE_CHECKING:
     from strandline._core import Ledger, Run
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from strandline.target import Target
 
 log = logging.getLogger("strandline")
-
-RECONNECT_FOR = 60.0
-"""Seconds for which a run waits for a server that went away before it gives the run up."""
 
 
 @dataclass(slots=True)
@@ -126,23 +124,17 @@ class Committer:
     def _store(
         self, pages: list[dict[str, Any]], columns: list[tuple[str, str, bool]], version: object, done: bool
     ) -> None:
-        deadline = time.monotonic() + RECONNECT_FOR
-        while True:
-            try:
-                if columns and self._shaped != version:
-                    for statement in self._ledger.ensure_target(self._into, columns):
-                        log.info("%s: %s", self._target.name, statement)
-                    self._shaped = version
-                counts: dict[str, Any] = self._ledger.commit(
-                    self._run, self._into, pages, done=done, lease=self._settings.lease
-                )
-                self.wish = counts.pop("wish", None)
-                self.stored.update(counts, batches=len(pages))
-                return
-            except Unreachable:
-                # Nothing of the group is stored: an answer that got lost inside COMMIT is InDoubt, not this.
-                if time.monotonic() > deadline or self._stop.wait(0.5):
-                    raise
+        def store() -> dict[str, Any]:
+            if columns and self._shaped != version:
+                for statement in self._ledger.ensure_target(self._into, columns):
+                    log.info("%s: %s", self._target.name, statement)
+                self._shaped = version
+            return self._ledger.commit(self._run, self._into, pages, done=done, lease=self._settings.lease)
+
+        # Unreachable: nothing of the group is stored. An answer that got lost inside COMMIT is InDoubt, not this.
+        counts = reach(store, self._stop.wait)
+        self.wish = counts.pop("wish", None)
+        self.stored.update(counts, batches=len(pages))
 
 
 def bad_page(page: dict[str, Any], done: bool) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from strandline import _core, presence, request
 from strandline.dependency import dependencies
-from strandline.errors import ConfigError, Conflict, Error
+from strandline.errors import ConfigError, Conflict, Error, Unreachable
 from strandline.job import Jobs
 from strandline.progress import display
+from strandline.reach import Answer, reach
 from strandline.reference import LOCAL, is_local
 from strandline.report import Plan, Report
 from strandline.reporting import plan_report, pool_report
@@ -132,8 +133,8 @@ class Ingestion:
         began = time.monotonic()
         budget = Budget(seconds, tasks)
         if plan is not None:
-            found = self.find_plan(plan)
-            self._refuse_foreign(plan)
+            found = _reach(lambda: self.find_plan(plan))
+            _reach(lambda: self._refuse_foreign(plan))
             return self._work_plan(found, began, budget, workers, progress)
         pool = pool or self._settings.pool
         scope = Scope(pool=pool, forever=forever)
@@ -143,7 +144,7 @@ class Ingestion:
             return pool_report(self._ledger, scope, jobs, time.monotonic() - began)
 
         self._run(Crew(self._dsn, self._schema, self._settings, jobs, scope, budget), workers, now, progress)
-        return now()
+        return _reach(now)
 
     def find_plan(self, plan: int) -> Plan:
         """A stored plan. Raises ConfigError for one that is not there."""
@@ -167,7 +168,7 @@ class Ingestion:
         )
 
     def _work_plan(self, plan: Plan, began: float, budget: Budget, workers: int | None, progress: Any) -> Report:
-        scope = self._scope(plan)
+        scope = _reach(lambda: self._scope(plan))
         jobs = Jobs(self._dsn, self._schema, self._settings)
         crew = Crew(self._dsn, self._schema, self._settings, jobs, scope, budget)
 
@@ -175,22 +176,26 @@ class Ingestion:
             return plan_report(self._ledger, plan, scope, time.monotonic() - began, jobs.throttled)
 
         try:
-            if scope.live(self._ledger)["live"]:
+            if _reach(lambda: scope.live(self._ledger))["live"]:
                 self._run(crew, workers, now, progress)
         except KeyboardInterrupt:
             log.warning(
                 "interrupted; what is committed stays. Go on with the same call, or: strandline work --plan %s", plan.id
             )
             raise
-        if plan.cursor_id is not None:
-            self._ledger.fold(plan.cursor_id)
-        if plan.id is not None:
-            self._ledger.close_plan(plan.id)
-        report = now()
+        report = _reach(lambda: self._settled(plan, now))
         if report.status == "SUCCEEDED" and plan.id is not None:
             # What failed may be retried here, and by no other process.
             presence.forget_source(self._dsn, self._schema, plan.id)
         return report
+
+    def _settled(self, plan: Plan, now: Callable[[], Report]) -> Report:
+        """The report of a plan that was worked, with what is due at its end done: fold and close."""
+        if plan.cursor_id is not None:
+            self._ledger.fold(plan.cursor_id)
+        if plan.id is not None:
+            self._ledger.close_plan(plan.id)
+        return now()
 
     def _run(self, crew: Crew, workers: int | None, now: Callable[[], Report], progress: Any) -> None:
         threads = self._threads(workers)
@@ -205,14 +210,18 @@ class Ingestion:
             began = time.monotonic()
             if began < due:
                 return
-            show(now())
+            with contextlib.suppress(Unreachable):  # the workers wait for the server; so does the picture of them
+                show(now())
             # A question that takes long is asked less often: it must not take the server's time from the pages.
             due = began + max(_PROGRESS_EVERY, 10 * (time.monotonic() - began))
 
+        last: Report | None = None
         try:
             crew.run(threads, watch)
         finally:
-            show.close(now())
+            with contextlib.suppress(Unreachable):  # what ended the work is told, and not this
+                last = now()
+            show.close(last)
 
     def _threads(self, workers: int | None) -> int:
         asked: Any = self._settings.workers if workers is None else workers
@@ -353,6 +362,11 @@ class Ingestion:
 
 
 _WINDOWED = ("TIME", "ID")
+
+
+def _reach(call: Callable[[], Answer]) -> Answer:
+    """Calls until the server answers, for a while."""
+    return reach(call, time.sleep, heals=lambda error: error.retryable)
 
 
 def _window(lo: int, hi: int, kind: str | None, zone: str) -> Window:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from strandline import presence
 from strandline.cause import cause
 from strandline.ending import Interrupted
-from strandline.errors import Error
 from strandline.execution import Abandoned, Execution
 from strandline.rate import Rates
+from strandline.reach import reach
 from strandline.seat import Seat, Shared
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("strandline")
 
-_PATIENCE = 30.0
-"""Seconds for which a worker tries to reach a server that went away."""
 _REAP_EVERY = 1 / 3
 """Leases between two looks for lost runs, per process."""
 _TICK = 0.05
@@ -133,13 +131,12 @@ class Crew:
 
     def _run(self, workers: int, watch: presence.Watch, watchman: Callable[[], None]) -> None:
         names = [presence.thread_name() for _ in range(max(1, workers))]
-        ledger = self._connect()
-        host, pid, _ = names[0].rsplit(":", 2)
-        served = [self._scope.pool] if self._scope.pool is not None else []
-        for name in names:
-            ledger.register_worker(name, host, int(pid), presence.version(), served)
-        # The server's clock, carried on by a steady one: this machine's clock may be wrong, and put right meanwhile.
-        offset = ledger.now() - time.monotonic_ns() // 1000
+        ledger = self._reach(self._connect)
+        try:
+            offset = self._reach(lambda: self._sign_on(ledger, names))
+        except BaseException:
+            ledger.close()
+            raise
         self._pulse = presence.Pulse(ledger, [*names, presence.process_name()], watch, self._settings.lease)
         rates = Rates(self._connect)
         shared = Shared(
@@ -164,6 +161,15 @@ class Crew:
                     seat.thread.join(_TICK)
             self._pulse.close(names)
             rates.close()
+
+    def _sign_on(self, ledger: Ledger, names: list[str]) -> int:
+        """Makes the workers known. Returns how far the server's clock is ahead of the steady one, in microseconds."""
+        host, pid, _ = names[0].rsplit(":", 2)
+        served = [self._scope.pool] if self._scope.pool is not None else []
+        for name in names:
+            ledger.register_worker(name, host, int(pid), presence.version(), served)
+        # The server's clock, carried on by a steady one: this machine's clock may be wrong, and put right meanwhile.
+        return ledger.now() - time.monotonic_ns() // 1000
 
     def _oversee(self, seats: list[Seat], watchman: Callable[[], None]) -> None:
         while any(self._taken(seat) for seat in seats) and not self._stop.is_set():
@@ -313,18 +319,5 @@ class Crew:
             log.info("reaped: %s", ", ".join(f"{count} {what}" for what, count in found.items() if count))
 
     def _reach(self, call: Callable[[], Any]) -> Any:
-        """Calls until the server does it, for a while: a server that is away, full or busy may come round.
-
-        Raises the error after that, or when told to stop.
-        """
-        deadline = time.monotonic() + _PATIENCE
-        pause = 0.1
-        while True:
-            try:
-                return call()
-            except Error as error:
-                if not error.retryable or time.monotonic() > deadline or self._stop.is_set():
-                    raise
-                log.warning("the server does not do it now, next try in %.1f s: %s", pause, error)
-                self._stop.wait(pause * random.uniform(0.8, 1.0))
-                pause = min(2.0, pause * 2)
+        """Calls until the server does it, for a while: a server that is away, full or busy may come round."""
+        return reach(call, self._stop.wait, heals=lambda error: error.retryable)

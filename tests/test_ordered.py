@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -143,3 +145,71 @@ def test_a_date_is_read_in_the_time_zone(engine: sl.Engine, database: Database) 
 
     assert engine.ingest(Days, window="2024-05").status == "SUCCEEDED"
     assert reached(database) == [int(dt.datetime(2024, 5, 1, 22, tzinfo=dt.UTC).timestamp()) * 1_000_000]
+
+
+# Bounds that run ahead of the rows ------------------------------------------------------------------------------------
+
+
+def of_list(rows: list[dict[str, Any]]) -> Any:
+    return rows
+
+
+def of_arrow(rows: list[dict[str, Any]]) -> Any:
+    return pytest.importorskip("pyarrow").Table.from_pylist(rows)
+
+
+@pytest.mark.parametrize("made", [of_list, of_arrow])
+def test_a_row_below_what_an_earlier_page_said_is_refused(
+    engine: sl.Engine, database: Database, made: Callable[[list[dict[str, Any]]], Any]
+) -> None:
+    class Ahead(Ids):
+        name = "ahead"
+        cursor_field = "id"
+        say: ClassVar = {2: 5}
+
+        def next(self, context: sl.Context, cursor: Any) -> sl.Page:
+            page = super().next(context, cursor)
+            return dataclasses.replace(page, rows=made(page.rows))
+
+    failure = engine.ingest(Ahead, window=(0, 10), errors="report").failures[0]
+    assert failure.kind == "data"
+    assert "page 2 has a row at 2 by 'id', and page 1 said upto=5" in failure.message
+    assert database.value("select count(*) from public.ahead") == 2
+
+
+def test_a_row_below_what_an_earlier_run_said_is_refused(engine: sl.Engine, database: Database) -> None:
+    class Broken(Ids):
+        name = "broken"
+        cursor_field = "id"
+        max_attempts = 2
+        say: ClassVar = {2: 5}
+
+        def before(self, context: sl.Context, first: int) -> None:
+            if first == 2 and context.attempt == 1:
+                raise sl.Transient("once")
+
+    failure = engine.ingest(Broken, window=(0, 10), errors="report").failures[0]
+    assert "page 1 has a row at 2 by 'id', and a page of an earlier run said upto=5" in failure.message
+
+
+def test_times_are_compared_as_instants(engine: sl.Engine) -> None:
+    class Hours(sl.Provider):
+        name = "hours"
+        ordered = True
+        cursor_field = "at"
+
+        def pages(self, context: sl.Context, cursor: Any) -> Any:
+            noon = DAY + dt.timedelta(hours=12)
+            yield sl.Page([{"at": "2024-05-01T01:00:00+01:00"}], upto=noon)
+            yield sl.Page([{"at": noon}, {"at": None}], upto="2024-05-01T13:00:00Z")
+            yield sl.Page([{"at": "2024-05-01T14:59:59+02:00"}])
+
+    failure = engine.ingest(Hours, window="2024-05-01", errors="report").failures[0]
+    assert (
+        "page 3 has a row at 2024-05-01T12:59:59Z by 'at', and page 2 said upto=2024-05-01T13:00:00Z" in failure.message
+    )
+
+
+def test_without_a_cursor_field_nothing_can_be_told(engine: sl.Engine, ids: type[Ids]) -> None:
+    ids.say[2] = 4
+    assert engine.ingest(ids, window=(0, 10)).rows == 10

@@ -70,6 +70,8 @@ void register_page(py::module_& module) {
       .def_property_readonly(
           "fields", [](const py::object& page) { return py::memoryview{page}; },
           "The encoded fields of all rows, back to back, without lineage: per field an int32 length and its bytes.")
+      .def("lowest", &encode::EncodedPage::lowest, py::arg("column"), py::call_guard<py::gil_scoped_release>(),
+           "The smallest value of a column, an id or microseconds since 1970; None where that cannot be told.")
       .def("copy_stream", &copy_stream, py::arg("batch_id"), py::arg("generation"), py::arg("columns") = py::none(),
            "The whole COPY BINARY stream of this page alone, lineage fields included. `columns` lists those of the "
            "COPY, "

@@ -3,6 +3,7 @@
 // same bytes are hashed for the content digest and sent to the server.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,10 @@ class EncodedPage {
   [[nodiscard]] std::string_view fields() const noexcept { return buffer_.view(); }
   // The fields of row `index` (0-based, below rows()).
   [[nodiscard]] std::string_view row(std::size_t index) const noexcept;
+
+  // The smallest value of a column as a cursor counts: an id, or microseconds since 1970-01-01T00:00Z. None where the page has no
+  // such column or no value in it, where its type counts neither, and for infinite times.
+  [[nodiscard]] std::optional<std::int64_t> lowest(std::string_view column) const;
 
   // SHA-256 over fields(): the batch's content_digest. Computed once, by whoever asks first: the thread that encoded the
   // page asks while the page before it is being stored. Ask when the page is complete.

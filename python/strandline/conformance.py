@@ -10,7 +10,7 @@ from typing import Any
 
 from strandline.errors import ConfigError, Error
 from strandline.provider import Page, Provider
-from strandline.window import Window
+from strandline.window import Window, resolve
 
 MOST_PAGES = 100
 """Pages that are read of a longer slice."""
@@ -39,6 +39,7 @@ class _Trial:
             return
         yield from self._keys(first)
         yield from self._bounds(first)
+        yield from self._order(first)
         again = self._pages(self._window)
         if isinstance(again, str):
             yield f"the second reading fails, the first did not: {again}"
@@ -83,6 +84,28 @@ class _Trial:
         outside = [row for row in rows if (at := _place(row[column], window)) is not None and at not in window]
         if outside:
             yield f"{len(outside)} rows lie outside of {window!r} by {column!r}, such as {outside[0]!r:.200}"
+
+    def _order(self, pages: list[_Read]) -> Iterator[str]:
+        """Rows below what an earlier page has said to be complete: a split of the slice would lose them."""
+        column, window = self._provider.cursor_field, self._window
+        if column is None or window is None:
+            return
+        stated: tuple[int, int, Any] | None = None
+        for number, page in enumerate(pages, 1):
+            for row in page.rows:
+                at = _place(row[column], window) if isinstance(row, dict) and column in row else None
+                if stated is not None and at is not None and _bound(at, window) < stated[0]:
+                    yield (
+                        f"page {number} has a row at {row[column]!r} by {column!r}, and page {stated[1]} said"
+                        f" upto={stated[2]!r}: that all rows below are in; a split would lose {row!r:.200}"
+                    )
+                    return
+            if page.upto is not None:
+                try:
+                    stated = (_bound(page.upto, window), number, page.upto)
+                except ConfigError as error:
+                    yield f"page {number} says upto={page.upto!r}: {error}"
+                    return
 
     def _resumes(self, pages: list[_Read]) -> Iterator[str]:
         """A new run goes on at the cursor of any committed page, and must see what the first one would have seen."""
@@ -129,6 +152,7 @@ class _Read:
 
     def __init__(self, page: Page) -> None:
         self.cursor = page.cursor
+        self.upto = page.upto
         self.rows = [_plain(row) for row in _listed(page.rows)]
 
 
@@ -174,6 +198,13 @@ def _place(value: Any, window: Window) -> Any:
         except ValueError:
             return None
     return value if isinstance(value, dt.datetime) and value.utcoffset() is not None else None
+
+
+def _bound(at: Any, window: Window) -> int:
+    """An instant or an id as the cursor counts. Raises ConfigError for what is neither."""
+    bound, _ = resolve((at, None), cursor_type=window.cursor_type, time_zone=window.time_zone, now=0)
+    assert bound is not None
+    return bound
 
 
 def _flat(pages: list[_Read]) -> list[Any]:

@@ -106,6 +106,7 @@ class Execution:
         """The pages in hand."""
         self._total: int | None = None
         self._reached = 0  # what the pages of an ordered provider have reached
+        self._stated: tuple[int, int] | None = None  # the last upto, and the page that said it
         self._origin = "engine"  # whose fault an error would be that is raised now
         self._bad: dict[str, Any] | None = None
         self._thread = 0
@@ -255,6 +256,7 @@ class Execution:
         number = 0
         run = self._run
         self._reached = run.reached if run.reached is not None else run.lo or 0
+        self._stated = None if run.reached is None else (run.reached, 0)
         while True:
             _core.failpoint("page.before")
             self._look()
@@ -314,12 +316,15 @@ class Execution:
             encoded = isinstance(page.rows, _core.EncodedPage)  # a value comes encoded
             rows = page.rows if encoded else self._encoder.encode(page.rows, number)
             deleted = self._encoder.encode_keys(page.deleted, number) if page.deleted else None
+            if self._stated is not None:
+                self._job.check_order(rows, number, self._stated)
             upto = self._job.bound(page.upto, number, self._reached, self._run)
         except DataError:
             self._bad = bad_page(stored, bool(page.done))
             raise
         if upto is not None:
             self._reached = upto
+            self._stated = (upto, number)
         _ = rows.digest  # computed here, while the group before is being stored, and not inside the commit
         stored |= {"rows": rows, "deleted": deleted, "size": rows.record_count, "started": started, "upto": upto}
         return stored, rows.nbytes

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from strandline import presence
+from strandline import _core, presence
 from strandline.attributes import BACKOFF, microseconds
 from strandline.errors import ConfigError, DataError
 from strandline.rate import Rate
@@ -24,7 +24,7 @@ from strandline.values import Stream, Value
 from strandline.window import Window, resolve
 
 if TYPE_CHECKING:
-    from strandline._core import Ledger, Run
+    from strandline._core import EncodedPage, Ledger, Run
     from strandline.context import Context
     from strandline.page import Page
     from strandline.provider import Provider
@@ -146,6 +146,24 @@ class Job:
                 context,
             )
         return bound
+
+    def check_order(self, rows: EncodedPage, number: int, stated: tuple[int, int]) -> None:
+        """Raises DataError for a row that lies below what an earlier page has stated: a split would lose it.
+
+        stated: the bound of Page(upto=), and the page that said it; 0 for one of an earlier run.
+        """
+        bound, earlier = stated
+        column = self.target.cursor_field
+        lowest = None if column is None else rows.lowest(column)
+        if lowest is None or lowest >= bound:
+            return
+        row, said = (_core.rfc3339(each) if self.cursor_type == "time" else each for each in (lowest, bound))
+        who = f"page {earlier}" if earlier else "a page of an earlier run"
+        raise DataError(
+            f"{self.name}: page {number} has a row at {row} by {column!r}, and {who} said upto={said}: that all rows"
+            " below are in. Give the bound up to which the rows of a page are complete, or leave upto out",
+            {"page": number, "earlier": earlier, "column": column},
+        )
 
 
 class Jobs:

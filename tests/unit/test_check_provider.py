@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import itertools
 from typing import Any
@@ -161,3 +162,18 @@ def test_params_and_client_reach_the_provider() -> None:
 def test_a_window_that_cannot_be_resolved_is_the_callers_mistake() -> None:
     with pytest.raises(sl.ConfigError, match="has no start"):
         check_provider(Hourly)
+
+
+def test_a_bound_that_runs_ahead_of_the_rows() -> None:
+    class Ahead(Hourly):
+        ordered = True
+        ahead: int = 0
+
+        def next(self, context: sl.Context, cursor: int | None) -> sl.Page:
+            page = super().next(context, cursor)
+            return dataclasses.replace(page, upto=page.rows[-1]["at"] + (1 + self.ahead) * HOUR)
+
+    check_provider(Ahead, "2013-01-02")
+    found = complaints(Ahead(ahead=1))
+    assert "page 2 has a row at" in found
+    assert "page 1 said upto=" in found

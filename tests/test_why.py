@@ -9,6 +9,8 @@ from fix_ledger import Database, claim, finish, request
 
 import strandline as sl
 from strandline import _core
+from strandline.cli import main
+from strandline.render import cells_wide
 from strandline.why import Blocker
 
 HOUR = 3_600_000_000
@@ -247,3 +249,19 @@ def test_the_answer_is_plain_data(ledger: _core.Ledger, engine: sl.Engine) -> No
     (need,) = document["blockers"]
     assert need["because"][0]["because"][0]["kind"] == "worker"
     assert document["ended"] is None
+
+
+def test_the_list_shows_every_word_of_it_in_80_columns(
+    ledger: _core.Ledger, dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STRANDLINE_DSN", dsn)
+    first = ledger.plan(request(0, 10))
+    message = "東京の倉庫 is closed for the stocktaking: " + " ".join(f"shelf-{each}" for each in range(20))
+    ledger.fail(claim(ledger, first)[0], {**CAUSE, "message": message}, reason="FATAL", retryable=False, backoff=[0])
+    long = "warehouse-" * 8
+    ledger.plan(request(100, 110, mutex_key=long))
+    for plan, words in ((first, message), (ledger.plan(request(200, 210, mutex_key=long)), long)):
+        assert main(["status", str(plan["plan_id"])]) == 0
+        shown = capsys.readouterr().out
+        assert all(cells_wide(line) <= 80 for line in shown.splitlines())
+        assert "".join(words.split()) in "".join(shown.split())

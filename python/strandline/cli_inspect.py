@@ -40,8 +40,11 @@ def _status_text(found: Status, lease: float, console: Console) -> str:
     blocks = []
     if found.plans:
         blocks.append(_plans_text(found.plans, now, console))
-    if len(found.plans) == 1 and found.plans[0].reason:
-        blocks.append(fields([("reason", found.plans[0].reason)], console.style))
+    if len(found.plans) == 1:
+        (plan,) = found.plans
+        cut = _named(plan) not in blocks[0]  # the table may have shortened it
+        if told := fields([("source", _named(plan) if cut else None), ("reason", plan.reason)], console.style):
+            blocks.append(told)
     if found.tasks:
         blocks.append(_tasks_text(found.tasks, console))
     if found.workers:
@@ -67,7 +70,7 @@ def _plans_text(plans: list[PlanStatus], now: dt.datetime, console: Console) -> 
     rows = [
         (
             str(plan.plan),
-            plan.source if plan.target == f"public.{plan.source}" else f"{plan.source}>{plan.target}",
+            _named(plan),
             plan.status,
             days(plan.window),
             f"{number(plan.succeeded)}/{number(plan.slices)}",
@@ -82,6 +85,10 @@ def _plans_text(plans: list[PlanStatus], now: dt.datetime, console: Console) -> 
     return table(columns, rows, console.style)
 
 
+def _named(plan: PlanStatus) -> str:
+    return plan.source if plan.target == f"public.{plan.source}" else f"{plan.source}>{plan.target}"
+
+
 def _tasks_text(tasks: list[TaskStatus], console: Console) -> str:
     columns = [
         Column("task", right=True),
@@ -89,7 +96,7 @@ def _tasks_text(tasks: list[TaskStatus], console: Console) -> str:
         Column("status", state=True),
         Column("attempt", right=True),
         Column("pages", right=True),
-        Column("why", shrink=True),
+        Column("why", whole=True),
     ]
     rows = [(str(task.task), days(task.window), task.status, task.attempt, task.pages, task.why) for task in tasks]
     text = table(columns, rows, console.style)

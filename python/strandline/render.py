@@ -15,6 +15,8 @@ from typing import IO, Any
 
 WIDTH = 80
 """Columns of a line where no terminal says otherwise."""
+_BELOW = 6
+"""Columns by which a text below its row is indented."""
 WIDEST = 120
 """Longer lines are hard to read even where the terminal has room."""
 
@@ -70,16 +72,22 @@ def _encodes(stream: IO[str], text: str) -> bool:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its title, which side it is aligned to, and whether its text may be shortened to fit."""
+    """A column of a table: its title, which side it is aligned to, and whether its text may be shortened to fit.
+
+    `whole`, of a last column: its text is never shortened, and goes on lines of its own instead.
+    """
 
     title: str
     right: bool = False
     shrink: bool = False
     state: bool = False
+    whole: bool = False
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], style: Style = PLAIN) -> str:
     """Rows under their titles, aligned, every line at most `style.width` columns wide.
+
+    Where the texts of a last column marked `whole` do not fit beside the others, they stand below their rows, wrapped.
 
     Numbers get thousands separators, None is empty. Columns marked `shrink` give way first, the widest of them first;
     only when they are at their narrowest do the others follow. A last left-aligned column is not padded.
@@ -90,9 +98,17 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], style: Style
     heads = [columns[i] for i in kept]
     texts = [[row[i] for i in kept] for row in cells]
     widths = [max([cells_wide(head.title), *(cells_wide(row[i]) for row in texts)]) for i, head in enumerate(heads)]
-    _narrow(widths, heads, style.width - 2 * (len(heads) - 1))
+    room = style.width - 2 * (len(heads) - 1)
+    below: list[str] = []
+    if heads[-1].whole and len(heads) > 1 and sum(widths) > room:
+        below = [row.pop() for row in texts]
+        heads, widths, room = heads[:-1], widths[:-1], room + 2
+    _narrow(widths, heads, room)
     lines = [_line([head.title for head in heads], heads, widths, style, header=True)]
-    lines += [_line(row, heads, widths, style) for row in texts]
+    for i, row in enumerate(texts):
+        lines.append(_line(row, heads, widths, style))
+        if below and below[i]:
+            lines += [" " * _BELOW + line for line in wrap(below[i], style.width - _BELOW)]
     return "\n".join(lines)
 
 
@@ -158,15 +174,17 @@ def shorten(text: str, width: int, style: Style = PLAIN) -> str:
     """`text`, cut at `width` columns with an ellipsis where it is longer."""
     if cells_wide(text) <= width:
         return text
-    mark = "…" if style.unicode else "~"
-    kept, used = [], 0
-    for c in text:
-        wide = cells_wide(c)
-        if used + wide > width - 1:
-            break
-        kept.append(c)
-        used += wide
-    return "".join(kept) + mark
+    return _start(text, width - 1) + ("…" if style.unicode else "~")
+
+
+def _start(text: str, width: int) -> str:
+    """As much of the beginning of `text` as fits into `width` columns."""
+    used = 0
+    for i, c in enumerate(text):
+        used += cells_wide(c)
+        if used > width:
+            return text[:i]
+    return text
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -184,8 +202,9 @@ def wrap(text: str, width: int) -> list[str]:
             if line:
                 lines.append(line)
             while cells_wide(word) > width:
-                lines.append(word[:width])
-                word = word[width:]
+                start = _start(word, width)
+                lines.append(start)
+                word = word[len(start) :]
             line = word
         lines.append(line.rstrip())
     return lines

@@ -178,3 +178,19 @@ def test_plain_lines_are_whole_lines() -> None:
 def test_a_library_does_not_write_where_nobody_looks() -> None:
     assert progress.display(False) is None
     assert progress.display(None) is None
+
+
+def test_wide_characters_are_broken_by_the_columns_that_they_take() -> None:
+    assert render.wrap("東" * 20, 16) == ["東" * 8, "東" * 8, "東" * 4]
+
+
+def test_a_column_that_is_never_cut_goes_below_its_rows_where_it_does_not_fit() -> None:
+    columns = [render.Column("task", right=True), render.Column("why", whole=True)]
+    assert render.table(columns, [("1", "short")]).splitlines() == ["task  why", "   1  short"]
+    assert render.table(columns, [("1", "word " * 20), ("2", None)], render.Style(width=40)).splitlines() == [
+        "task",
+        "   1",
+        *["      " + "word word word word word word word"] * 2,
+        "      word word word word word word",
+        "   2",
+    ]

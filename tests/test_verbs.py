@@ -92,6 +92,11 @@ class Stage:
         (run,) = claim(self._ledger, plan, lease=HOUR)
         return run.task_id
 
+    def _ending(self) -> int:
+        task = self._running()
+        self._engine.cancel(f"task:{task}")
+        return task
+
     def _succeeded(self) -> int:
         plan = self._plan()
         task = self._fail(plan)
@@ -207,6 +212,19 @@ def test_skip_of_a_task_that_failed_at_no_page(
     with pytest.raises(sl.Conflict, match="no page to pass over"):
         engine.skip(number)
     assert database.task(number) == before
+
+
+def test_a_retry_of_several_tells_of_those_that_still_end(
+    ledger: _core.Ledger, engine: sl.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = ledger.plan(request(0, 20))
+    bad, running = claim(ledger, plan, limit=2, lease=HOUR)
+    ledger.fail(bad, CAUSE, reason="DATA", retryable=False, backoff=[0])
+    engine.cancel(f"task:{running.task_id}")
+    assert engine.retry(plan["plan_id"]) == [bad.task_id]
+    assert f"task {running.task_id} was cancelled and runs up to its next page" in caplog.text
+    with pytest.raises(sl.Conflict, match=f"task {running.task_id} was cancelled"):
+        engine.retry(plan["plan_id"])
 
 
 # What becomes of it --------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ STATES = {
     "dependency": "QUEUED, waits for another task",
     "paused": "QUEUED, held",
     "running": "RUNNING",
+    "ending": "RUNNING, cancelled: it ends at its next page",
     "succeeded": "SUCCEEDED",
     "failed": "FAILED",
     "cancelled": "CANCELLED",
@@ -19,7 +20,6 @@ STATES = {
 """The states of the table, by the word that stands in its head."""
 
 LATER = {
-    "ending": "RUNNING, ends CANCELLED at its next page",
     "pausing": "RUNNING, is given back and held at its next page",
 }
 """Where a verb can lead beside STATES: the run has to see it."""
@@ -61,6 +61,7 @@ TABLE: dict[str, dict[str, Cell]] = {
     "pause": _row(
         **dict.fromkeys(("due", "delayed", "mutex", "dependency"), Cell("held now; gives its mutex back", "paused")),
         running=Cell("given back and held at its next page", "pausing"),
+        ending=Cell("marked as held, and ends all the same", "ending"),
     ),
     "resume": _row(paused=Cell("goes on", "due")),
     "trigger": _row(delayed=Cell("due now", "due")),
@@ -68,14 +69,17 @@ TABLE: dict[str, dict[str, Cell]] = {
         failed=Cell("queued again, committed pages kept", "due"),
         cancelled=Cell("queued again, committed pages kept", "due"),
         **_refused("other tasks have its window", "cut anew", "superseded"),
+        **_refused("retry it when it has ended", "retry it when it has ended", "ending"),
     ),
     "priority": _row(
         **_stays("changed", *LIVE),
         running=Cell("changed, for when it is queued again", "running"),
+        ending=Cell("changed, for when it is retried", "ending"),
     ),
     "split": _row(
         **dict.fromkeys(LIVE, Cell("cut anew; the new tasks wait for the same", "superseded")),
         running=Cell("its run ends; cut anew", "superseded"),
+        **_refused("its end comes with its next page", "is being cancelled", "ending"),
         **_refused("all of its window is loaded", "has succeeded", "succeeded"),
         **_refused("retry it first", "retry it first", "failed", "cancelled"),
     ),
@@ -87,7 +91,7 @@ TABLE: dict[str, dict[str, Cell]] = {
         paused=Cell("goes on behind the page, when it is resumed", "paused"),
         failed=Cell("queued again, behind the page", "due"),
         cancelled=Cell("queued again, behind the page", "due"),
-        **_refused("the run may store it yet", "runs", "running"),
+        **_refused("the run may store it yet", "runs", "running", "ending"),
         **_refused("there is nothing to pass over", "succeeded", "succeeded"),
         **_refused("other tasks have its window", "cut anew", "superseded"),
     ),

@@ -16,7 +16,7 @@ from strandline.arguments import checked
 from strandline.coverage import Coverage
 from strandline.coverage_reading import read_coverage
 from strandline.dsn import ResolvedDsn, resolve
-from strandline.errors import ConfigError, Error
+from strandline.errors import ConfigError, Conflict, Error
 from strandline.ingestion import Ingestion
 from strandline.reach import RECONNECT_FOR, aside, reach, unreachable
 from strandline.report import Plan, Report
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from strandline.target import Into
 
 Of = Plan | int | str | None
+
+_NAMED = 3
+"""How many tasks a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +286,19 @@ class Engine:
     def retry(self, of: Of, *, reason: str = "") -> list[int]:
         """Queues failed and cancelled tasks again, committed pages kept. Returns their ids.
 
-        A task whose window was loaded by others since is left out, and raises Conflict where it is what `of` names.
+        A task whose window was loaded by others since is left out. Raises Conflict where it is what `of` names, and where
+        all that could be retried was cancelled and runs still, up to its next page.
         """
-        return self._ledger.retry(key_of(self._ledger, of), actor(), reason)
+        key = key_of(self._ledger, of)
+        queued = self._ledger.retry(key, actor(), reason)
+        ending = self._ledger.fetch("status.ending", key.get("task"), key.get("plan"), key.get("cursor"), _NAMED)
+        if ending:
+            named = "task " + ", ".join(str(row["task"]) for row in ending)
+            said = f"{named} was cancelled and runs up to its next page: retry it when it has ended"
+            if not queued:
+                raise Conflict(said, {"task": ending[0]["task"]})
+            presence.log.warning("%s", said)
+        return queued
 
     @checked
     def pause(self, of: Of, *, reason: str = "") -> list[dict[str, Any]]:

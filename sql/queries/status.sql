@@ -20,6 +20,11 @@ from strandline.ing_cursor c
 where ($1::text is null or c.provenance_code = $1) and ($2::text is null or c.cursor_key = $2 or c.cursor_key like '%.' || replace(replace(replace($2, '\', '\\'), '_', '\_'), '%', '\%'))
 order by c.id;
 
+-- name: status.ending
+-- Tasks that run and were asked to end, at most $4: task $1, those of plan $2, those of cursor $3; null for none.
+select t.id as task from strandline.ing_task_run r join strandline.ing_task t on t.id = r.task_id and t.attempt_no = r.attempt_no
+where r.finished_at is null and t.status_code = 'RUNNING' and t.cancel_requested_at is not null and (t.id = $1::bigint or t.plan_id = $2::bigint or t.cursor_id = $3::bigint) order by t.id limit $4;
+
 -- name: status.failures
 -- Tasks that were given up, at most $7: of plan $1, or of plans $2 where they meet [$5, $6) of cursor $3 in generation $4. Those that were cut anew have gone on in others.
 select t.id as task_id, t.lo, t.hi, t.attempt_no as attempts, t.last_error, t.reason_code, t.status_code, t.plan_id, count(*) over () as total
@@ -58,6 +63,10 @@ from strandline.ing_task_dependency e join strandline.ing_task p on p.id = e.req
 select count(*) as slices, count(*) filter (where t.status_code = 'SUCCEEDED') as succeeded,
   coalesce(sum((select sum(b.record_count) from strandline.ing_task_run_batch b where b.task_id = t.id and b.plan_id = t.plan_id)), 0)::bigint as rows
 from strandline.ing_task t where t.plan_id = any($1::bigint[]) and t.cursor_id = $2 and t.generation = $3 and t.lo < $5::bigint and t.hi > $4::bigint and t.reason_code is distinct from 'SPLIT';
+
+-- name: status.overdue
+-- Whether the deadline of a queued task has passed: nobody may claim it, and a reaper ends it.
+select exists (select from strandline.ing_task t where t.status_code = 'QUEUED' and t.deadline_at <= clock_timestamp()) as overdue;
 
 -- name: status.plan_holders
 -- Tasks that keep plan $1 from its success, at most $2: what failed, was cancelled, runs, waits.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
+from fix_engine import OpenEngine
 from fix_ledger import Database
 from providers import Numbers
 
@@ -209,6 +211,25 @@ def test_what_nobody_began_before_its_deadline_fails(engine: sl.Engine, database
     report = engine.work(plan, errors="report")  # no claim takes it; the worker's reaper ends it
     assert (report.status, report.failures[0].kind) == ("FAILED", "deadline")
     assert database.value("select count(*) from strandline.ing_task_run") == 0
+
+
+def test_a_deadline_that_has_passed_is_seen_at_once(
+    dsn: str, open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not when the next reaper comes, which is a third of a lease away."""
+    monkeypatch.setenv("STRANDLINE_LEASE", "10 h")
+    past = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    report = open_engine(dsn).ingest(Numbers, "a", window=(0, 40), deadline=past, errors="report")
+    assert [failure.kind for failure in report.failures] == ["deadline"] * 2
+    assert "its deadline passed before a worker had claimed it" in report.failures[0].message
+
+
+@pytest.mark.parametrize("deadline", ["0 s", dt.timedelta(0)])
+def test_a_deadline_without_time_is_refused(engine: sl.Engine, deadline: Any) -> None:
+    with pytest.raises(sl.ConfigError, match="has passed before anything can begin"):
+        engine.plan(Numbers, "a", window=(0, 40), deadline=deadline)
+    with pytest.raises(sl.ConfigError, match=r"Hasty\.deadline is .* has passed before anything can begin"):
+        type("Hasty", (Numbers,), {"deadline": deadline})
 
 
 def test_a_deadline_does_not_end_what_runs(engine: sl.Engine) -> None:

@@ -131,6 +131,16 @@ def microseconds(duration: Any, where: str) -> int:
     return length
 
 
+def time_left(deadline: Any, where: str) -> int:
+    """A deadline that is a duration, in microseconds. Raises ConfigError for one that leaves no time."""
+    length = microseconds(deadline, where)
+    if length == 0:
+        raise ConfigError(
+            f"{where} is {deadline!r}, and has passed before anything can begin; give a longer one, or none at all"
+        )
+    return length
+
+
 def check_unknown(names: Mapping[str, Any], where: str, *, strict: bool = False) -> None:
     """Raises ConfigError for names that look like misspelt attributes; `strict`: for all that are no attribute."""
     for name in names:
@@ -243,7 +253,7 @@ def _check_deadline(where: str, deadline: Any) -> None:
         if deadline.utcoffset() is None:
             raise ConfigError(f"{where}.deadline is {deadline!r}, which has no time zone; add one, or give a duration")
     elif deadline is not None:
-        microseconds(deadline, f"{where}.deadline")
+        time_left(deadline, f"{where}.deadline")
 
 
 def _check_labels(where: str, labels: Any) -> None:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from strandline.job import Jobs
 
 
+_WORDS = {
+    "DEADLINE": "its deadline passed before a worker had claimed it; `retry` lifts it",
+}
+"""What a task without an error of its own ended for."""
+
+
 def plan_report(
     ledger: Ledger, plan: Plan, scope: Scope | None = None, seconds: float = 0.0, throttled: float = 0.0
 ) -> Report:
@@ -124,6 +130,8 @@ def _failure(row: dict[str, Any], plan: dict[str, Any]) -> Failure:
         window=window_of(described, "lo", "hi"),
         attempts=row["attempts"],
         kind=error.get("kind") or (row["reason_code"] or row["status_code"]).lower(),
-        message=error.get("message") or f"the task ended {row['status_code']} ({row['reason_code']})",
+        message=error.get("message")
+        or _WORDS.get(row["reason_code"])
+        or f"the task ended {row['status_code']} ({row['reason_code']})",
         where=error.get("where"),
     )

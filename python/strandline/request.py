@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from strandline import _core
 from strandline.arguments import TEXT
-from strandline.attributes import microseconds
+from strandline.attributes import microseconds, time_left
 from strandline.errors import ConfigError
 from strandline.reference import is_local, reference_of, source_digest
 from strandline.report import plain
@@ -311,7 +311,7 @@ def _deadline(deadline: Any, now: int) -> int | None:
         if deadline.utcoffset() is None:
             raise ConfigError(f"deadline {deadline!r} has no time zone; add one, or give a duration such as '2 hours'")
         return (deadline - _EPOCH) // _MICROSECOND
-    return now + microseconds(deadline, "deadline")
+    return now + time_left(deadline, "deadline")
 
 
 def _json_mapping(value: Mapping[str, Any] | None, where: str) -> dict[str, Any] | None:

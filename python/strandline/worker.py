@@ -304,6 +304,10 @@ class Crew:
         ledger.fold_all()
         self._reap_now_and_then(ledger)
         left = self._scope.left(ledger)
+        if left["queued"] and ledger.fetch("status.overdue")[0]["overdue"]:
+            # Nobody may claim them any more; to wait for the next reaper would only take time.
+            self._reap(ledger)
+            left = self._scope.left(ledger)
         over = not left["running"] and not left["queued"]
         for plan in self._scope.plans if over else ():
             ledger.close_plan(plan)
@@ -313,7 +317,10 @@ class Crew:
         now = time.monotonic()
         if now - self._reaped < self._settings.lease / 1_000_000 * _REAP_EVERY:
             return
-        self._reaped = now
+        self._reap(ledger)
+
+    def _reap(self, ledger: Ledger) -> None:
+        self._reaped = time.monotonic()
         found = ledger.reap(lease=self._settings.lease)
         if any(found.values()):
             log.info("reaped: %s", ", ".join(f"{count} {what}" for what, count in found.items() if count))

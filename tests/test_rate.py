@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -14,7 +15,8 @@ from fix_workers import Start
 from providers import Numbers, Paced
 
 import strandline as sl
-from strandline import _core
+from strandline import _core, presence
+from strandline.rate import Rate, Rates
 
 PER_SECOND = 25
 
@@ -238,3 +240,63 @@ def test_pages_in_hand_are_stored_while_the_next_one_waits(
     assert engine.ingest(Slow, window=(0, 10)).status == "SUCCEEDED"
     assert stored == [5]
     assert database.value("select count(*) from strandline.ing_task_run") == 1
+
+
+# Rates that are taken back -------------------------------------------------------------------------------------------
+
+
+class Shop(Numbers):
+    """One of several sources under one key, with or without a rate of its own."""
+
+    name = "shop"
+    slice = 5
+    rate_key = "shop-api"
+
+
+def of_the_key(database: Database) -> Any:
+    return database.value("select per_second from strandline.ing_rate_limit where key = 'shop-api'")
+
+
+def versions(name: str, rate: str | None) -> Any:
+    return type("Version", (Shop,), {"name": name, "rate": rate})
+
+
+def test_a_rate_goes_with_the_provider_that_declared_it(engine: sl.Engine, database: Database) -> None:
+    for number, (name, rate, holds) in enumerate(
+        [
+            ("orders", "1000/s", 1000),
+            ("prices", None, 1000),  # names the key only, and keeps to what is there
+            ("orders", None, None),  # takes its own back
+            ("orders", None, None),
+            ("orders", "1000/s", 1000),
+            ("prices", "500/s", 500),
+            ("orders", None, 500),  # another one's stays
+            ("orders", "1000/s", 1000),
+            ("orders", None, 500),  # and comes back
+            ("prices", None, None),
+        ]
+    ):
+        engine.ingest(versions(name, rate), f"t{number}", window=(0, 5))
+        assert of_the_key(database) == holds, number
+    noted = database.rows(
+        "select actor, detail from strandline.ing_audit_event where subject = 'rate:shop-api' order by id"
+    )
+    assert [row["actor"] for row in noted] == [*["orders"] * 3, "prices", *["orders"] * 3, "prices"]
+
+
+def test_a_rate_that_somebody_has_set_since_stays(engine: sl.Engine, database: Database) -> None:
+    engine.ingest(versions("orders", "1000/s"), "a", window=(0, 5))
+    database.rows("update strandline.ing_rate_limit set per_second = 700 where key = 'shop-api' returning key")
+    engine.ingest(versions("orders", None), "b", window=(0, 5))
+    assert of_the_key(database) == 700
+
+
+def test_who_still_has_the_rate_says_it_again(engine: sl.Engine, database: Database, dsn: str) -> None:
+    """A worker of the version with the rate works on while one without has taken it back."""
+    with closing(Rates(lambda: presence.open_ledger(dsn, "strandline"))) as old:
+        waits: list[float] = []
+        old.turn("shop-api", Rate(1000), 1, waits.append, "orders")
+        engine.ingest(versions("orders", None), "a", window=(0, 5))
+        assert of_the_key(database) is None
+        old.turn("shop-api", Rate(1000), 1, waits.append, "orders")
+        assert of_the_key(database) == 1000

@@ -357,7 +357,7 @@ class Execution:
         self._origin = "engine"
         key = job.rate_key
         if job.shared:
-            reach(lambda: self._rates.turn(key, job.rate, 1, self._pause), self._pause)
+            reach(lambda: self._rates.turn(key, job.rate, 1, self._pause, job.name), self._pause)
         else:
             reach(lambda: self._rates.free(key, self._pause), self._pause)
 

@@ -77,6 +77,7 @@ class Rates:
         self._lock = threading.Lock()
         self._ledger: Ledger | None = None
         self._declared: dict[str, float] = {}
+        self._said: dict[tuple[str, str], float | None] = {}  # what each source was heard to say of a key
         self._paused: dict[str, tuple[float, float]] = {}  # key: (when it was asked, until when it is paused)
 
     def close(self) -> None:
@@ -98,12 +99,18 @@ class Rates:
             self._paused[key] = (now, max(now + seconds, self._paused.get(key, (0.0, 0.0))[1]))
         self._opened().rate_push(key, seconds)
 
-    def turn(self, key: str, rate: Rate | None, cost: int, wait: Callable[[float], None]) -> None:
+    def turn(
+        self, key: str, rate: Rate | None, cost: int, wait: Callable[[float], None], source: str | None = None
+    ) -> None:
         """Returns when `cost` calls under `key` may be made: at `rate`, or where that is None at what others declared.
+
+        source: whose key it is. A rate that it had declared, and has no more, is taken back first.
 
         `wait` is called for the seconds to wait, and raises what ends the run. Raises Throttled when it would take
         longer than LONGEST.
         """
+        if source is not None:
+            self._say(key, source, rate)
         left = LONGEST
         while True:
             reserved, pause = self._reserve(key, rate, cost)
@@ -127,6 +134,16 @@ class Rates:
             wait(step)
             left -= step
 
+    def _say(self, key: str, source: str, rate: Rate | None) -> None:
+        """Tells the ledger once which rate a source gives its key."""
+        per_second = None if rate is None else rate.per_second
+        with self._lock:
+            known = (key, source) in self._said and self._said[key, source] == per_second
+        if not known:
+            self._opened().fetch("rate.say", key, source, per_second)
+            with self._lock:
+                self._said[key, source] = per_second
+
     def _reserve(self, key: str, rate: Rate | None, cost: int) -> tuple[bool, float]:
         """Whether a place was reserved, and the seconds to wait for it, or before asking again."""
         ledger = self._opened()
@@ -148,6 +165,9 @@ class Rates:
         pause = ledger.rate_wait(key)
         if pause <= 0 and rate is None:
             return True, 0.0  # nobody has given this key a rate
+        if pause <= 0:
+            with self._lock:
+                self._declared.pop(key, None)  # another version of the source may have taken it back: say it again
         return False, max(pause, _AHEAD)
 
     def _look(self, key: str) -> float:

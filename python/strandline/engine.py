@@ -286,8 +286,8 @@ class Engine:
     def retry(self, of: Of, *, reason: str = "") -> list[int]:
         """Queues failed and cancelled tasks again, committed pages kept. Returns their ids.
 
-        A task whose window was loaded by others since is left out. Raises Conflict where it is what `of` names, and where
-        all that could be retried was cancelled and runs still, up to its next page.
+        A task whose window was loaded by others since is left out. Raises Conflict where it is what `of` names, and
+        where all that could be retried was cancelled and runs still, up to its next page.
         """
         key = key_of(self._ledger, of)
         queued = self._ledger.retry(key, actor(), reason)

@@ -17,23 +17,6 @@ namespace {
 
 constexpr std::string_view actor = "fold";
 
-struct Part {
-  std::int64_t generation;
-  core::Interval bounds;
-  core::CoverageRow row;
-};
-
-std::vector<Part> read(const pqxx::result& rows) {
-  std::vector<Part> parts;
-  parts.reserve(static_cast<std::size_t>(rows.size()));
-  for (const auto& row : rows) {
-    const core::CoverageRow covered{integer(row, "task_id"), integer(row, "batch_no"), integer(row, "generation"),
-                                    integer(row, "lo"),      integer(row, "hi"),       integer(row, "record_count")};
-    parts.push_back({covered.generation, {covered.lo, covered.hi}, covered});
-  }
-  return parts;
-}
-
 struct Bounds {
   std::vector<std::int64_t> los;
   std::vector<std::int64_t> his;
@@ -52,7 +35,6 @@ Bounds bounds(const core::Intervals& intervals) {
 struct Head {
   core::Namespace space;
   std::string type;
-  std::int64_t origin;
   std::int64_t minimum_generation;
   std::int64_t sequence_no;
   std::int64_t mark;
@@ -68,34 +50,27 @@ std::optional<std::string> spelled(Transaction& transaction, std::int64_t cursor
   return found.empty() ? head.value : maybe_text(found[0], "after_token");
 }
 
-void write_event(Transaction& transaction, std::int64_t cursor, Head& head, std::int64_t generation,
-                 const std::vector<Part>& parts) {
+// The event of one generation, from its row of cursor.take: what was unfolded, and the mark with it.
+void write_event(Transaction& transaction, std::int64_t cursor, Head& head, const pqxx::row& taken) {
+  const auto generation = integer(taken, "generation");
+  const auto tasks = integers(taken, "tasks");
+  const auto batches = integers(taken, "batches");
+  const auto los = integers(taken, "los");
+  const auto his = integers(taken, "his");
+  const auto counts = integers(taken, "counts");
   core::Intervals added;
   std::vector<core::CoverageRow> rows;
-  std::vector<std::int64_t> tasks;
-  std::vector<std::int64_t> batches;
-  for (const auto& part : parts) {
-    if (part.generation != generation) continue;
-    added.push_back(part.bounds);
-    rows.push_back(part.row);
-    tasks.push_back(part.row.task_id);
-    batches.push_back(part.row.batch_no);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    added.push_back({los[i], his[i]});
+    rows.push_back({tasks[i], batches[i], generation, los[i], his[i], counts[i]});
   }
   added = core::normalize(added);
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
     return std::pair{a.task_id, a.batch_no} < std::pair{b.task_id, b.batch_no};
   });
   const Bounds limits = bounds(added);
-  const bool counts = generation >= head.minimum_generation;
-  std::int64_t mark = head.mark;
-  if (counts) {
-    transaction.run("cursor.merge", Params{cursor, generation, limits.los, limits.his});
-    // A reread proves its window a second time; the mark lives in the older generation's intervals.
-    if (generation > head.minimum_generation)
-      transaction.run("cursor.merge", Params{cursor, head.minimum_generation, limits.los, limits.his});
-    mark = integer(transaction.run("cursor.mark", Params{cursor, head.minimum_generation, head.origin})[0], "mark");
-  }
-  failpoint("fold.during");
+  const bool counted = generation >= head.minimum_generation;
+  const std::int64_t mark = counted ? integer(taken, "mark") : head.mark;
   core::Event event;
   event.actor = actor;
   event.reason = "coverage";
@@ -104,46 +79,45 @@ void write_event(Transaction& transaction, std::int64_t cursor, Head& head, std:
   event.generation = generation;
   event.prev_value = head.mark;
   event.new_value = mark;
-  event.direction_code = !counts ? "IGNORED" : mark > head.mark ? "FORWARD" : "BACKFILL";
+  event.direction_code = !counted ? "IGNORED" : mark > head.mark ? "FORWARD" : "BACKFILL";
   for (const auto& each : added) event.intervals.emplace_back(each.lo, each.hi);
   event.count = static_cast<std::int64_t>(rows.size());
   event.coverage_digest = core::coverage_digest(rows);
   const core::Digest hash = core::event_hash(head.space, event);
   if (mark != head.mark || !head.value) head.value = spelled(transaction, cursor, head, mark);
-  const auto moved =
-      transaction.run("cursor.event", Params{cursor, event.sequence_no, generation, event.direction_code, head.mark,
-                                             mark, limits.los, limits.his, event.count, event.coverage_digest,
-                                             event.actor, *event.reason, head.hash, hash, head.value, added.back().hi});
-  if (moved.empty())
+  const auto written =
+      transaction.run("cursor.write", Params{cursor, event.sequence_no, generation, event.direction_code, head.mark,
+                                             mark, limits.los, limits.his, event.coverage_digest, event.actor,
+                                             *event.reason, head.hash, hash, head.value, tasks, batches});
+  if (!boolean(written[0], "moved"))
     throw core::Error{core::ErrorCode::Error, "cursor " + std::to_string(cursor) +
                                                   ": its head moved while it was locked; run `strandline verify`"};
-  transaction.run("cursor.stamp", Params{event.sequence_no, tasks, batches});
   head.sequence_no = event.sequence_no;
   head.mark = mark;
   head.hash = hash;
 }
 
-// One fold: the events written, or nothing when somebody else holds the cursor.
+// One fold: the events written, or nothing when there is nothing to fold or somebody else holds the cursor.
 std::optional<std::int64_t> fold_once(Session& session, std::int64_t cursor) {
   return session.transact(page_limits, [&](Transaction& transaction) -> std::optional<std::int64_t> {
-    const auto locked = transaction.run("cursor.lock", Params{cursor});
-    if (locked.empty()) return std::nullopt;
-    const auto& row = locked[0];
+    const auto taken = transaction.run("cursor.take", Params{cursor});
+    if (taken.empty()) return std::nullopt;
+    failpoint("fold.during");
+    const auto& row = taken[0];
     Head head{namespace_of(row),
               text(row, "cursor_type_code"),
-              integer(row, "origin"),
               integer(row, "minimum_generation"),
               integer(row, "head_sequence_no"),
               integer(row, "value_norm"),
               digest(row, "head_hash"),
               maybe_text(row, "value")};
-    const std::vector<Part> parts = read(transaction.run("cursor.read", Params{cursor}));
-    std::vector<std::int64_t> generations;
-    for (const auto& part : parts) {
-      if (generations.empty() || generations.back() != part.generation) generations.push_back(part.generation);
+    std::int64_t events = 0;
+    for (const auto& each : taken) {
+      if (each["generation"].is_null()) continue;
+      write_event(transaction, cursor, head, each);
+      ++events;
     }
-    for (const auto generation : generations) write_event(transaction, cursor, head, generation, parts);
-    return static_cast<std::int64_t>(generations.size());
+    return events;
   });
 }
 
@@ -161,18 +135,21 @@ core::Namespace namespace_of(const pqxx::row& row) {
 
 std::int64_t fold(Session& session, std::int64_t cursor) {
   std::int64_t events = 0;
-  // The look comes after every release of the cursor, also after one that found nothing to fold: whoever committed and
-  // passed by meanwhile has left its coverage to us.
-  const auto more = [&](Transaction& transaction) {
-    return boolean(transaction.run("cursor.again", Params{cursor})[0], "more");
-  };
-  while (session.transact(page_limits, more)) {
+  bool due = false;
+  for (bool more = true; more;) {
     const auto written = fold_once(session, cursor);
-    if (!written) break;  // its holder looks again
+    if (!written) break;  // nothing is left, or its holder looks again
     events += *written;
+    // The look comes after every release of the cursor, also after one that found nothing to fold: whoever committed and passed
+    // by meanwhile has left its coverage to us.
+    session.transact(page_limits, [&](Transaction& transaction) {
+      const auto look = transaction.run("cursor.again", Params{cursor});
+      more = boolean(look[0], "more");
+      due = boolean(look[0], "due");
+    });
   }
   // Those who wait for the watermark. Who wrote the event that moved it looks after its commit, and so does whoever makes a gate.
-  if (events > 0) open_gates(session, cursor);
+  if (events > 0 && due) open_gates(session, cursor);
   return events;
 }
 

@@ -29,6 +29,112 @@ create function strandline.gate_key(of_in text) returns bytea
 language sql immutable parallel safe set search_path = pg_catalog as $function$ select sha256(convert_to('gate:' || of_in, 'UTF8')) $function$;
 comment on function strandline.gate_key(text) is 'The key of the gate of plan:ID, or of cursor:ID:BOUND.';
 
+-- The fold -----------------------------------------------------------------------------------------------------------
+-- Its statements stand in functions, whose plans a server session keeps, whoever uses it: parsing and planning them anew was
+-- three quarters of what a fold cost. The plans outlive what the tables held when they were made, so the settings leave them
+-- nothing but indexes and one look for each row.
+
+create function strandline.fold_merge(cursor_in bigint, generation_in bigint, origin_in bigint, los_in bigint[], his_in bigint[]) returns bigint
+language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+declare
+  one constant boolean := cardinality(los_in) = 1;
+  left_lo bigint;
+  left_hi bigint;
+begin
+  if one then
+    select i.lo, i.hi into left_lo, left_hi from strandline.ing_interval i
+    where i.cursor_id = cursor_in and i.generation = generation_in and i.lo <= his_in[1] order by i.lo desc limit 1;
+  end if;
+  if one and (left_hi is null or left_hi < los_in[1]) then  -- it lies apart
+    insert into strandline.ing_interval (cursor_id, generation, lo, hi) values (cursor_in, generation_in, los_in[1], his_in[1]);
+  elsif one and left_lo <= los_in[1] then  -- it goes on where another ends, and reaches no third
+    update strandline.ing_interval i set hi = his_in[1] where i.cursor_id = cursor_in and i.generation = generation_in and i.lo = left_lo and i.hi < his_in[1];
+  else
+    -- Lateral, and by place: one look into the index for each bound. Nobody else moves intervals while the cursor is locked.
+    with n as materialized (select unnest(range_agg(int8range(x.lo, x.hi))) as r from unnest(los_in, his_in) x(lo, hi)),
+     d as (delete from strandline.ing_interval i where i.ctid = any(array(select x.ctid from n cross join lateral (select j.ctid from strandline.ing_interval j
+       where j.cursor_id = cursor_in and j.generation = generation_in and j.lo <= upper(n.r) and j.hi >= lower(n.r) and j.lo >= coalesce((select max(k.lo) from strandline.ing_interval k
+         where k.cursor_id = cursor_in and k.generation = generation_in and k.lo <= lower(n.r)), lower(n.r)) offset 0) x)) returning i.lo, i.hi)
+    insert into strandline.ing_interval (cursor_id, generation, lo, hi) select cursor_in, generation_in, lower(q), upper(q)
+    from (select unnest(range_agg(z.r)) as q from (select int8range(d.lo, d.hi) as r from d union all select n.r from n) z) y;
+  end if;
+  return greatest(origin_in, (select i.hi from strandline.ing_interval i
+    where i.cursor_id = cursor_in and i.generation = generation_in and i.lo <= origin_in order by i.lo desc limit 1));
+end $function$;
+comment on function strandline.fold_merge(bigint, bigint, bigint, bigint[], bigint[]) is 'Merges bounds into the intervals of a cursor, locked, and a generation. Returns the end of the covered prefix from an origin.';
+
+create function strandline.fold_take(cursor_in bigint) returns table (
+  provenance_code text, operation_code text, cursor_key text, namespace_scope_code text, namespace_key bytea, cursor_type_code text, value json, value_norm bigint,
+  minimum_generation bigint, head_sequence_no bigint, head_hash bytea, generation bigint, mark bigint, tasks bigint[], batches int[], los bigint[], his bigint[], counts bigint[])
+language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+declare
+  origin bigint;
+begin
+  if not exists (select from strandline.ing_coverage v where v.cursor_id = cursor_in and v.event_sequence_no is null) then return; end if;
+  select c.provenance_code, c.operation_code, c.cursor_key, c.namespace_scope_code, c.namespace_key, c.cursor_type_code, c.value, c.value_norm, c.minimum_generation,
+    c.head_sequence_no, c.head_hash, c.origin
+  into provenance_code, operation_code, cursor_key, namespace_scope_code, namespace_key, cursor_type_code, value, value_norm, minimum_generation,
+    head_sequence_no, head_hash, origin from strandline.ing_cursor c where c.id = cursor_in for no key update skip locked;
+  if not found then return; end if;
+  -- A statement of its own, and so a snapshot of its own: what was committed before the lock is seen.
+  for generation, tasks, batches, los, his, counts in
+    select p.generation, array_agg(p.task_id), array_agg(p.batch_no), array_agg(p.lo), array_agg(p.hi), array_agg(p.record_count)
+    from (select v.generation, v.task_id, v.batch_no, v.lo, v.hi, v.record_count from strandline.ing_coverage v where v.cursor_id = cursor_in and v.event_sequence_no is null
+     order by v.generation, v.lo, v.task_id, v.batch_no limit 10000) p group by p.generation order by p.generation loop
+    if generation >= minimum_generation then
+      mark := strandline.fold_merge(cursor_in, generation, origin, los, his);
+      -- A reread proves its window a second time; the mark lives in the older generation's intervals.
+      if generation > minimum_generation then mark := strandline.fold_merge(cursor_in, minimum_generation, origin, los, his); end if;
+    end if;
+    return next;
+  end loop;
+  if not found then
+    generation := null;
+    return next;
+  end if;
+end $function$;
+comment on function strandline.fold_take(bigint) is 'Locks a cursor that has unfolded coverage and merges at most 10,000 parts of it: a row for each generation. One without a generation where another fold was faster; no row, and no lock, where nothing is unfolded or somebody else holds the cursor.';
+
+create function strandline.fold_write(cursor_in bigint, sequence_in bigint, generation_in bigint, direction_in text, before_in bigint, after_in bigint, los_in bigint[], his_in bigint[],
+  digest_in bytea, actor_in text, reason_in text, prev_hash_in bytea, hash_in bytea, value_in json, tasks_in bigint[], batches_in int[]) returns boolean
+language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+declare
+  added int8multirange := int8multirange(int8range(los_in[1], his_in[1]));
+begin
+  if cardinality(los_in) > 1 then
+    select range_agg(int8range(x.lo, x.hi)) into added from unnest(los_in, his_in) x(lo, hi);
+  end if;
+  update strandline.ing_cursor set value_norm = after_in, value = value_in, observed_max = greatest(observed_max, his_in[cardinality(his_in)]), head_sequence_no = sequence_in,
+    head_hash = hash_in, version = version + 1 where id = cursor_in and head_sequence_no = sequence_in - 1;
+  if not found then return false; end if;
+  insert into strandline.ing_cursor_event (cursor_id, sequence_no, generation, direction_code, prev_value, new_value, intervals, interval_count, coverage_count, coverage_digest,
+    actor, reason, prev_hash, event_hash)
+  values (cursor_in, sequence_in, generation_in, direction_in, before_in, after_in, added, cardinality(los_in), cardinality(tasks_in), digest_in, actor_in, reason_in, prev_hash_in, hash_in);
+  -- By their key, whatever the server thinks of the index of unfolded rows.
+  if cardinality(tasks_in) = 1 then
+    update strandline.ing_coverage c set event_sequence_no = sequence_in
+    where c.task_id = tasks_in[1] and c.batch_no = batches_in[1] and coalesce(c.event_sequence_no, 0) = 0;
+  else
+    update strandline.ing_coverage c set event_sequence_no = sequence_in from unnest(tasks_in, batches_in) x(t, b)
+    where c.task_id = x.t and c.batch_no = x.b and coalesce(c.event_sequence_no, 0) = 0;
+  end if;
+  return true;
+end $function$;
+comment on function strandline.fold_write(bigint, bigint, bigint, text, bigint, bigint, bigint[], bigint[], bytea, text, text, bytea, bytea, json, bigint[], int[]) is 'Moves the head of a cursor, locked, by an event, writes the event and stamps its coverage. False where the head is not the one before it.';
+
+create function strandline.fold_look(cursor_in bigint, out more boolean, out due boolean)
+language plpgsql stable set search_path = pg_catalog set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+begin
+  select exists (select from strandline.ing_coverage v where v.cursor_id = cursor_in and v.event_sequence_no is null),
+    exists (select from strandline.ing_task g where g.generation = 0 and g.status_code = 'QUEUED' and g.cursor_id = cursor_in
+      and g.lo <= (select c.value_norm from strandline.ing_cursor c where c.id = cursor_in)) into more, due;
+end $function$;
+comment on function strandline.fold_look(bigint) is 'Whether a cursor has coverage that no fold has seen, and gates that its watermark has reached.';
+
 -- Plans, cursors, runs -----------------------------------------------------------------------------------------------
 
 alter table strandline.ing_plan add column pool text;

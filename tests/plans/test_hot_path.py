@@ -168,18 +168,21 @@ def cases(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     yield Case("status.plans_left", ([plan], [], None, None, None, None), "task_claim_plan", 16_000, 8 * GROUP, idle)
     yield Case("status.pool_left", ("default",), "task_run_live task_claim", 16_000, 8 * GROUP, idle)
 
-    yield Case("cursor.lock", (cursor,), "", 20, 9)
+    # The plans of a function's statements are not shown: what they touch bounds them.
     unfolded = 15_000  # the dead entries of what was folded under the snapshot; a fold comes once in 100 ms
-    yield Case("cursor.read", (cursor,), "coverage_unfolded", unfolded)
-    yield Case("cursor.again", (cursor,), "coverage_unfolded", unfolded)
+    yield Case("cursor.take", (cursor,), "", 2 * unfolded, note="500 slices are merged")
+    yield Case("cursor.again", (cursor,), "", unfolded)
     yield Case("cursor.unfolded", (), "coverage_unfolded", unfolded)
-    yield Case("cursor.merge", (cursor, 1, [0], [STEP]), "interval_pkey", 60, 2)
-    yield Case("cursor.merge", (cursor, 1, beside, [lo + STEP for lo in beside]), "interval_pkey", 3_000, 2 * GROUP)
-    yield Case("cursor.mark", (cursor, 1, 0), "interval_pkey", 20)
-    event = (1, "FORWARD", 0, 10, [0], [10], 1, DIGEST, "suite", "", DIGEST, DIGEST, None, 10)
-    yield Case("cursor.event", (cursor, 10**6, *event), "", 40, 9)
+    merge = "select strandline.fold_merge($1, $2, 0, $3, $4)"
+    yield Case("cursor.take", (cursor, 1, [0], [STEP]), "", 60, statement=merge, note="one slice")
+    yield Case("cursor.take", (cursor, 1, beside[:1], [beside[0] + STEP]), "", 60, statement=merge, note="one between")
+    many = (cursor, 1, beside, [lo + STEP for lo in beside])
+    yield Case("cursor.take", many, "", 3_000, statement=merge, note="a hundred between")
     folded = [ledger.task(DEAD + RUNNING + number) for number in range(GROUP)]
-    yield Case("cursor.stamp", (10**6, folded, first), "coverage_pkey", 3_000)
+    number = DEAD // 4 // 10_000 + 1  # behind the events of the backlog, of 10,000 slices each
+    event = (number, 1, "BACKFILL", 0, 0, [0], [10], DIGEST, "suite", "", DIGEST, DIGEST, None)
+    yield Case("cursor.write", (cursor, *event, folded[:1], [1]), "", 120)
+    yield Case("cursor.write", (cursor, *event, folded, first), "", 3_000, note="a hundred are stamped")
 
     yield Case("gate.due", (cursor,), "task_gate", 20, 9)
     yield Case("gate.of_plan", (plan,), "task_key", 20)
@@ -217,8 +220,12 @@ def wrong_forms(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
         since = re.search(r" and lo >= coalesce\(\(select j.lo from .*?'::bigint\)", query(name), re.DOTALL)
         assert since is not None
         yield form(name, (since[0], ""), note="reads every open task before the window")
-    from_below = ("order by lo desc limit 1", "and hi >= $3::bigint limit 1")
-    yield form("cursor.mark", from_below, values=(ledger.cursor, 1, STEP * DEAD), note="looks from the wrong end")
+    from_below = (
+        "select hi from strandline.ing_interval"
+        " where cursor_id = $1 and generation = 1 and lo <= $2 and hi >= $2 limit 1"
+    )
+    values = (ledger.cursor, STEP * DEAD)
+    yield Case("cursor.take", values, "", 60, statement=from_below, note="looks for the mark from the wrong end")
 
 
 # The test -------------------------------------------------------------------------------------------------------------

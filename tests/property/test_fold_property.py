@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from fix_ledger import Database, Held, query, request
 
@@ -13,6 +14,7 @@ from strandline import _core
 
 MERGES = 2_500
 SPACE = 3_000  # bounds of the random parts: dense enough that they overlap, touch, enclose and lie apart
+MERGE = "select strandline.fold_merge($1, $2, $3, $4, $5) as mark"
 CURSOR = 1_000_000_000  # of no plan: the statements ask for nothing but rows
 
 Parts = list[tuple[int, int]]
@@ -65,10 +67,10 @@ def test_the_merge_equals_a_multirange(seed: int, held: Callable[..., Held]) -> 
         parts = [part(chance) for _ in range(1 if chance.random() < 0.7 else chance.randrange(2, 20))]
         for lo, hi in parts:
             model.add(lo, hi)
-        worker.run("cursor.merge", CURSOR, generation, [lo for lo, _ in parts], [hi for _, hi in parts])
-        assert stored(worker, generation) == model.intervals(), (number, parts)
         origin = chance.randrange(SPACE)
-        assert worker.run("cursor.mark", CURSOR, generation, origin)[0]["mark"] == model.mark(origin)
+        mark = worker.text(MERGE, CURSOR, generation, origin, [lo for lo, _ in parts], [hi for _, hi in parts])
+        assert stored(worker, generation) == model.intervals(), (number, parts)
+        assert mark == [{"mark": model.mark(origin)}]
         if number % 50 == 49:
             (row,) = worker.text(
                 "select coalesce(range_agg(int8range(lo, hi)), '{}')::text as ours from strandline.ing_interval"
@@ -81,19 +83,39 @@ def test_the_merge_equals_a_multirange(seed: int, held: Callable[..., Held]) -> 
     worker.rollback()
 
 
-def test_a_merge_that_forgets_the_part_to_its_left_wrong_form_breaks(held: Callable[..., Held]) -> None:
-    """Only parts that begin inside the new one are joined: one that begins before it and reaches into it is not."""
-    text = query("cursor.merge")
-    old = (
-        "coalesce((select max(k.lo) from strandline.ing_interval k where k.cursor_id = $1 and k.generation = $2"
-        " and k.lo <= lower(n.r)), lower(n.r))"
-    )
-    assert old in text
-    chance, worker, model = random.Random(3), held(), Model()
+FORGETFUL = (
+    # Of many parts at a time: only intervals that begin inside a new part are joined.
+    (
+        (
+            "coalesce((select max(k.lo) from strandline.ing_interval k\n"
+            "         where k.cursor_id = cursor_in and k.generation = generation_in and k.lo <= lower(n.r)), lower(n.r))"
+        ),
+        "lower(n.r)",
+    ),
+    # Of one part: what reaches into it from the left counts as apart.
+    ("left_hi < los_in[1]", "left_lo < los_in[1]"),
+    # And what lies to its right as the one that it goes on from.
+    ("left_lo <= los_in[1]", "left_lo <= his_in[1]"),
+)
+
+
+@pytest.mark.parametrize("replaced", FORGETFUL, ids=("many", "left", "right"))
+def test_a_merge_that_forgets_a_neighbour_wrong_form_breaks(
+    replaced: tuple[str, str], held: Callable[..., Held]
+) -> None:
+    worker = held()
+    (row,) = worker.text("select pg_get_functiondef(oid) as text from pg_proc where proname = 'fold_merge'")
+    assert replaced[0] in row["text"]
+    worker.text(row["text"].replace(*replaced))
+    chance, model = random.Random(3), Model()
     for _ in range(100):
-        lo, hi = part(chance)
-        model.add(lo, hi)
-        worker.text(text.replace(old, "lower(n.r)").replace("j.lo >= lower", "j.lo > lower"), CURSOR, 1, [lo], [hi])
+        parts = [part(chance) for _ in range(chance.choice((1, 1, 2)))]
+        for lo, hi in parts:
+            model.add(lo, hi)
+        try:
+            worker.text(MERGE, CURSOR, 1, 0, [lo for lo, _ in parts], [hi for _, hi in parts])
+        except psycopg.errors.UniqueViolation:
+            return
         if stored(worker, 1) != model.intervals():
             return
     pytest.fail("the wrong form held")

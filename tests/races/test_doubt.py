@@ -199,7 +199,7 @@ def test_a_fold_in_doubt_is_one_event(
     (run,) = claim(ledger, plan)
     commit(ledger, run, done=True)
     folder = open_ledger(proxy.dsn)
-    cut_after(proxy, lambda: folder.fold(plan["cursor_id"]), "cursor.stamp", background)
+    cut_after(proxy, lambda: folder.fold(plan["cursor_id"]), "cursor.write", background)
     assert database.mark(plan["cursor_id"]) == 10
     assert database.value("select count(*) from strandline.ing_cursor_event") == 1
     ledger.close_plan(run.plan_id)

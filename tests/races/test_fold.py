@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fix_ledger import (
     LEASE,
@@ -28,7 +29,7 @@ def test_the_holder_of_a_fold_looks_again(
     first, second = claim(ledger, plan)
     finish(ledger, first)
     folder = open_ledger(proxy.dsn)
-    held = proxy.stop_at("cursor.stamp")
+    held = proxy.stop_at("cursor.write")
     a = background(folder.fold, plan["cursor_id"])
     held.wait()  # it has read what is to be folded
     finish(ledger, second)
@@ -39,19 +40,26 @@ def test_the_holder_of_a_fold_looks_again(
 
 
 def test_a_fold_that_found_nothing_looks_again(
-    ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
+    ledger: _core.Ledger,
+    open_ledger: OpenLedger,
+    held: Callable[..., Held],
+    proxy: Proxy,
+    database: Database,
+    background: Background,
 ) -> None:
     """Another folder is faster between its look and its lock; then a finisher passes by while it holds the cursor."""
     plan = ledger.plan(request(0, 20))
     first, second = claim(ledger, plan)
     finish(ledger, first)
     folder = open_ledger(proxy.dsn)
-    before_lock = proxy.stop_at("cursor.lock")
-    a = background(folder.fold, plan["cursor_id"])
-    before_lock.wait()
-    assert ledger.fold(plan["cursor_id"]) == 1
+    faster = held()
+    faster.text("lock table strandline.ing_cursor in access exclusive mode")
     before_commit = proxy.stop_at("tx.commit")
-    before_lock.forward()
+    a = background(folder.fold, plan["cursor_id"])
+    database.wait_until_blocked(folder.backend_pid, by=faster.pid)
+    (taken,) = faster.run("cursor.take", plan["cursor_id"])
+    assert write(faster, plan["cursor_id"], taken) is True
+    faster.commit()
     before_commit.wait()  # it holds the cursor and has read nothing
     finish(ledger, second)
     assert ledger.fold(plan["cursor_id"]) == 0
@@ -100,7 +108,7 @@ def test_a_claimer_without_work_folds_what_a_killed_holder_left(
     plan = ledger.plan(request(0, 10))
     (run,) = claim(ledger, plan)
     holder = held()
-    holder.run("cursor.lock", plan["cursor_id"])
+    holder.text("select from strandline.ing_cursor where id = $1 for no key update skip locked", plan["cursor_id"])
     finish(ledger, run)
     assert ledger.fold(plan["cursor_id"]) == 0
     holder.connection.close()  # killed before it could look again
@@ -132,6 +140,16 @@ def test_the_reaper_folds(ledger: _core.Ledger, database: Database) -> None:
     assert database.mark(plan["cursor_id"]) == 10
 
 
+def write(held: Held, cursor: int, taken: dict[str, Any]) -> Any:
+    """The event of what `held` has taken, as a fold writes it but for the hashes."""
+    digest = b"\0" * 32
+    marks = (taken["value_norm"], taken["mark"])
+    event = (taken["generation"], "FORWARD", *marks, taken["los"], taken["his"], digest, "suite", "coverage", None)
+    number = taken["head_sequence_no"] + 1
+    (row,) = held.run("cursor.write", cursor, number, *event, digest, None, taken["tasks"], taken["batches"])
+    return row["moved"]
+
+
 def cover(held: Held, run: _core.Run) -> None:
     held.run("run.coverage", run.task_id, 1, run.run_id, run.lo, run.hi, 0)
 
@@ -144,13 +162,12 @@ def test_a_fold_inside_the_done_commit_wrong_form_breaks(
     cursor = plan["cursor_id"]
     a, b = held(), held()
     cover(a, first)
-    assert a.run("cursor.lock", cursor)
-    assert len(a.run("cursor.read", cursor)) == 1
+    (taken,) = a.run("cursor.take", cursor)
+    assert taken["tasks"] == [first.task_id]
     cover(b, second)
-    assert b.run("cursor.lock", cursor) == []  # skipped before its commit
+    assert b.run("cursor.take", cursor) == []  # skipped before its commit
     b.commit()
-    a.run("cursor.merge", cursor, 1, [first.lo], [first.hi])
-    a.run("cursor.stamp", 1, [first.task_id], [1])
+    assert write(a, cursor, taken) is True
     a.commit()
     # Both are done, nobody is left, and the second part is in no interval.
     assert database.intervals(cursor) == [(0, 10)]
@@ -175,7 +192,7 @@ def test_a_waiting_fold_in_one_statement_wrong_form_breaks(
     finish(ledger, run)
     holder.commit()
     assert waiting.result() == []  # the lock is fresh, the coverage is from before it
-    assert len(folder.run("cursor.read", plan["cursor_id"])) == 1
+    assert [row["los"] for row in folder.run("cursor.take", plan["cursor_id"])] == [[run.lo]]
 
 
 # Rewind --------------------------------------------------------------------------------------------------------------

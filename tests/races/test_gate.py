@@ -161,7 +161,7 @@ def test_a_child_is_planned_while_the_fold_that_reaches_its_bound_is_held(
     parent = ledger.plan(request(0, 10))
     finish(ledger, claim(ledger, parent)[0])
     folder = open_ledger(proxy.dsn)
-    look = proxy.stop_at("cursor.event")
+    look = proxy.stop_at("cursor.write")
     a = background(folder.fold, parent["cursor_id"])
     held = look.then("tx.commit")
     child = ledger.plan(asked("gauge", 0, 10, on(cursor=parent["cursor_id"])))

@@ -88,7 +88,8 @@ FORGETFUL = (
     (
         (
             "coalesce((select max(k.lo) from strandline.ing_interval k\n"
-            "         where k.cursor_id = cursor_in and k.generation = generation_in and k.lo <= lower(n.r)), lower(n.r))"
+            "         where k.cursor_id = cursor_in and k.generation = generation_in and k.lo <= lower(n.r)),"
+            " lower(n.r))"
         ),
         "lower(n.r)",
     ),

@@ -122,6 +122,23 @@ def test_a_merge_that_forgets_a_neighbour_wrong_form_breaks(
     pytest.fail("the wrong form held")
 
 
+def test_a_plan_made_while_the_tables_were_empty_goes_on_to_look_by_place(held: Callable[..., Held]) -> None:
+    """A session keeps the plans of its first fold, and nobody analyses a table for a session's sake."""
+    worker = held()
+    for lo in ([40], [20, 30]):  # one part, and many: ways of their own
+        worker.text(MERGE, CURSOR, 1, 0, lo, [each + 1 for each in lo])
+    worker.text(
+        "insert into strandline.ing_interval (cursor_id, generation, lo, hi)"
+        " select $1::bigint, 1, 4 * n, 4 * n + 1 from generate_series(11, 50000) n",
+        CURSOR,
+    )
+    for lo in ([100_002], [100_006, 20_002]):
+        values = (CURSOR, 1, 0, lo, [each + 1 for each in lo])
+        (row,) = worker.text(f"explain (analyze, buffers, format json) {MERGE}", *values)
+        plan = row["QUERY PLAN"][0]["Plan"]
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 60, lo
+
+
 def cover(database: Database, cursor: int, parts: Parts, first: int) -> None:
     """Coverage as finished tasks leave it, of tasks that nobody has planned: the fold asks for nothing else."""
     database.rows(

@@ -35,8 +35,7 @@ comment on function strandline.gate_key(text) is 'The key of the gate of plan:ID
 -- nothing but indexes and one look for each row.
 
 create function strandline.fold_merge(cursor_in bigint, generation_in bigint, origin_in bigint, los_in bigint[], his_in bigint[]) returns bigint
-language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
 declare
   one constant boolean := cardinality(los_in) = 1;
   left_lo bigint;
@@ -67,8 +66,7 @@ comment on function strandline.fold_merge(bigint, bigint, bigint, bigint[], bigi
 create function strandline.fold_take(cursor_in bigint) returns table (
   provenance_code text, operation_code text, cursor_key text, namespace_scope_code text, namespace_key bytea, cursor_type_code text, value json, value_norm bigint,
   minimum_generation bigint, head_sequence_no bigint, head_hash bytea, generation bigint, mark bigint, tasks bigint[], batches int[], los bigint[], his bigint[], counts bigint[])
-language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
 declare
   origin bigint;
 begin
@@ -99,8 +97,7 @@ comment on function strandline.fold_take(bigint) is 'Locks a cursor that has unf
 
 create function strandline.fold_write(cursor_in bigint, sequence_in bigint, generation_in bigint, direction_in text, before_in bigint, after_in bigint, los_in bigint[], his_in bigint[],
   digest_in bytea, actor_in text, reason_in text, prev_hash_in bytea, hash_in bytea, value_in json, tasks_in bigint[], batches_in int[]) returns boolean
-language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
 declare
   added int8multirange := int8multirange(int8range(los_in[1], his_in[1]));
 begin
@@ -126,8 +123,7 @@ end $function$;
 comment on function strandline.fold_write(bigint, bigint, bigint, text, bigint, bigint, bigint[], bigint[], bytea, text, text, bytea, bytea, json, bigint[], int[]) is 'Moves the head of a cursor, locked, by an event, writes the event and stamps its coverage. False where the head is not the one before it.';
 
 create function strandline.fold_look(cursor_in bigint, out more boolean, out due boolean)
-language plpgsql stable set search_path = pg_catalog set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
+language plpgsql stable set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
 begin
   select exists (select from strandline.ing_coverage v where v.cursor_id = cursor_in and v.event_sequence_no is null),
     exists (select from strandline.ing_task g where g.generation = 0 and g.status_code = 'QUEUED' and g.cursor_id = cursor_in

@@ -135,7 +135,7 @@ comment on function strandline.fold_look(bigint) is 'Whether a cursor has covera
 
 alter table strandline.ing_plan add column pool text;
 comment on column strandline.ing_plan.pool is 'The pool of its tasks, by which workers of one plan know its limit.';
-update strandline.ing_plan p set pool = (select t.pool from strandline.ing_task t where t.plan_id = p.id order by t.id limit 1);
+update strandline.ing_plan p set pool = t.pool from (select plan_id, min(pool) as pool from strandline.ing_task group by plan_id) t where t.plan_id = p.id;
 -- A slice's row stays as it is, while every move of its task would be written into each index of the task's table.
 alter table strandline.ing_plan_slice add column task_key bytea;
 comment on column strandline.ing_plan_slice.task_key is 'The idempotent_key of its task: no cut is planned twice.';

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_ledger import Database
+from fix_ledger import Background, Database
 from fix_server import Connect
 from released import DAYS, FRUIT, METER, NUTS, PRICES, Prices, Readings, all_hours
 from schema_picture import contents, picture
 
 import strandline as sl
-from strandline import _core, cli
+from strandline import _core, cli, engine
 
 PREVIOUS = 3
 PENDING = ["0004"]
@@ -45,7 +45,7 @@ def previous(empty_dsn: str, connect_to: Connect, monkeypatch: pytest.MonkeyPatc
     ledger = _core.Ledger(empty_dsn, "strandline", "suite")
     scripts = [ledger.migration_sql(version) for version in range(1, PREVIOUS + 1)]
     ledger.close()
-    with connect_to(empty_dsn) as connection:
+    with connect_to(empty_dsn, autocommit=True) as connection:
         for script in (*scripts, DATA.read_text(encoding="utf-8")):
             connection.execute(script)
     return empty_dsn
@@ -82,7 +82,7 @@ def test_the_schema_is_that_of_an_empty_database(by: str, previous: str, dsn: st
     if by == "migrate":
         assert sl.migrate(previous) == PENDING
     else:
-        connect_to(previous, autocommit=True).execute(sl.engine.pending_sql(previous))
+        connect_to(previous, autocommit=True).execute(engine.pending_sql(previous))
     came = picture(connect_to(previous, autocommit=True))
     fresh = picture(connect_to(dsn, autocommit=True))
     assert [line for line in came if line not in fresh] == []
@@ -109,6 +109,29 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(spoiled: str, previo
         sl.migrate(previous)
     assert (picture(looking), contents(looking)) == before
     assert sl.migrate(previous, check=True) == PENDING
+
+
+def test_a_migration_waits_before_it_works_and_has_all_the_time_it_needs(
+    previous: str, database: Database, connect_to: Connect, background: Background
+) -> None:
+    """A worker is in the middle of a page: what the migration had done until then would be lost in a deadlock."""
+    database.rows("create table public.seen (limits text)")
+    database.rows(
+        "create function public.see() returns event_trigger language plpgsql as $$ begin"
+        " insert into public.seen values (current_setting('statement_timeout')); end $$"
+    )
+    database.rows("create event trigger seeing on ddl_command_end execute function public.see()")
+    page = connect_to(previous)
+    page.execute("update strandline.ing_task_run set heartbeat_at = clock_timestamp() where task_id = 14")
+    ledger = _core.Ledger(previous, "strandline", "suite")
+    migrating = background(ledger.migrate)
+    database.wait_until_blocked(ledger_pid := ledger.backend_pid, page.info.backend_pid)
+    written = "select count(*) from pg_locks where pid = $1::int and mode = 'RowExclusiveLock'"
+    assert database.value(written, ledger_pid) == 0
+    page.commit()
+    assert migrating.result() == [4]
+    ledger.close()
+    assert database.rows("select distinct limits from public.seen") == [{"limits": "0"}]
 
 
 # What the release began ----------------------------------------------------------------------------------------------
@@ -155,40 +178,40 @@ def test_what_the_release_left_is_right_before_and_after(
         "select bool_and(s.task_key = t.idempotent_key) from strandline.ing_task t"
         " full join strandline.ing_plan_slice s on s.id = t.slice_id"
     )
-    with sl.connect(previous) as engine:
+    with sl.connect(previous) as opened:
         # What it finds is true of the release as well: the workers are dead, and nobody folded. Any worker mends that.
-        found = {(row["check"], row["subject"]) for row in engine.verify().differences}
+        found = {(row["check"], row["subject"]) for row in opened.verify().differences}
         assert found == {("late_runs", DAY[6]), ("late_runs", DAY[7]), ("unfolded", "cursor:3")}
-        engine._ledger.reap()
-        engine._ledger.fold_all()
-        assert engine.verify().differences == []
+        opened._ledger.reap()
+        opened._ledger.fold_all()
+        assert opened.verify().differences == []
 
 
 def test_the_same_provider_goes_on_where_it_stopped(previous: str, database: Database) -> None:
     sl.migrate(previous)
     committed = database.rows("select task_id, batch_no, id from strandline.ing_task_run_batch")
-    with sl.connect(previous) as engine:
-        report = engine.work(LOADED, workers=2, errors="report")
+    with sl.connect(previous) as opened:
+        report = opened.work(LOADED, workers=2, errors="report")
         assert report.status == "PARTIAL"
         assert states(database, LOADED) == [
             ("SUCCEEDED", 1), ("SUCCEEDED", 1), ("FAILED", 1), ("SUCCEEDED", 2), ("SUCCEEDED", 2),
             ("SUCCEEDED", 2), ("CANCELLED", 1), ("SUCCEEDED", 1), ("CANCELLED", 1), ("SUCCEEDED", 1),
         ]  # fmt: skip
-        covered = engine.coverage("readings", window=DAYS)
+        covered = opened.coverage("readings", window=DAYS)
         assert len(covered.missing) + len(covered.failed) == 3
-        assert engine.verify().differences == []
+        assert opened.verify().differences == []
 
         # A retry takes up the failed day behind its page; a plan of the whole window the two that were cancelled.
-        assert engine.retry(DAY[3]) == [11]
-        assert engine.work(LOADED, errors="report").status == "PARTIAL"
-        again = engine.ingest(Readings, window=DAYS)
+        assert opened.retry(DAY[3]) == [11]
+        assert opened.work(LOADED, errors="report").status == "PARTIAL"
+        again = opened.ingest(Readings, window=DAYS)
         assert (again.status, again.slices) == ("SUCCEEDED", 2)
-        assert engine.ingest(Readings, window=DAYS).rows == 0
+        assert opened.ingest(Readings, window=DAYS).rows == 0
 
         assert [row["at"] for row in database.rows("select at from public.readings order by at")] == all_hours()
-        assert engine.cursor("readings").value == engine.coverage("readings", window=DAYS).window.stop
-        assert engine.coverage("readings", window=DAYS).complete
-        assert engine.verify().differences == []
+        assert opened.cursor("readings").value == opened.coverage("readings", window=DAYS).window.stop
+        assert opened.coverage("readings", window=DAYS).complete
+        assert opened.verify().differences == []
     # No page was fetched twice: those of the release are there, and every page begins where the one before it ended.
     kept = database.rows("select task_id, batch_no, id from strandline.ing_task_run_batch")
     assert [row for row in committed if row not in kept] == []
@@ -204,24 +227,25 @@ def test_the_same_provider_goes_on_where_it_stopped(previous: str, database: Dat
 
 def test_merges_mutexes_pools_and_values_go_on(previous: str, database: Database) -> None:
     sl.migrate(previous)
-    with sl.connect(previous) as engine:
-        assert engine.work(pool="narrow", workers=2).status == "SUCCEEDED"
-        assert engine.report(MERGED).status == "SUCCEEDED"
-        assert database.value("select count(*) from strandline.ing_pool_slot where pool = 'narrow'") == 1
-        assert engine.ingest(Prices, window=PRICES).rows == 0
-        prices = database.rows("select id, cents from public.prices order by id")
-        assert prices == [{"id": each, "cents": 100 * each} for each in range(*PRICES)]
-        assert engine.cursor("prices").value == PRICES[1]
-
-        assert engine.work(TURNS, workers=2).status == "SUCCEEDED"
+    with sl.connect(previous) as opened:
+        # First those that take turns: who does not use his for the length of a lease hands it on.
+        assert opened.work(TURNS, workers=2).status == "SUCCEEDED"
         meter = database.rows("select id from public.meter order by id")
         assert [row["id"] for row in meter] == list(range(*METER))
         assert database.value("select admitted from strandline.ing_mutex where key = 'meter'") == 0
 
+        assert opened.work(pool="narrow", workers=2).status == "SUCCEEDED"
+        assert opened.report(MERGED).status == "SUCCEEDED"
+        assert database.value("select count(*) from strandline.ing_pool_slot where pool = 'narrow'") == 1
+        assert opened.ingest(Prices, window=PRICES).rows == 0
+        prices = database.rows("select id, cents from public.prices order by id")
+        assert prices == [{"id": each, "cents": 100 * each} for each in range(*PRICES)]
+        assert opened.cursor("prices").value == PRICES[1]
+
         # One value is here already; the process that had the other one is gone, and its task goes on with this one.
-        assert engine.ingest(FRUIT, "fruit").reason.startswith("already loaded by plan 1")
-        assert engine.ingest(NUTS, "nuts").rows == len(NUTS)
+        assert opened.ingest(FRUIT, "fruit").reason.startswith("already loaded by plan 1")
+        assert opened.ingest(NUTS, "nuts").rows == len(NUTS)
         for table, rows in (("fruit", FRUIT), ("nuts", NUTS)):
             assert database.rows(f"select name, grams from public.{table} order by name") == rows
         assert states(database, LOADED)[5:7] == [("QUEUED", 2), ("CANCELLED", 1)]  # reaped by the way
-        assert engine.verify().differences == []
+        assert opened.verify().differences == []

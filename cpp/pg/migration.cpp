@@ -56,7 +56,7 @@ std::vector<int> pending(Session& session) {
 std::vector<int> migrate(Session& session) {
   std::vector<int> applied;
   for (;;) {
-    const int version = session.transact(plan_limits, [&](Transaction& transaction) {
+    const int version = session.transact(migration_limits, [&](Transaction& transaction) {
       transaction.run("migration.lock", Params{session.schema()});
       const auto missing = lacking(session, transaction);
       if (missing.empty()) return 0;
@@ -89,7 +89,8 @@ void check_schema(Session& session) {
 
 std::string migration_sql(Session& session, int version) {
   const Migration& wanted = find(version);
-  std::string out;
+  // As when we run it: a script that fails in the middle must leave the version before.
+  std::string out = std::string{query("tx.begin").text} + ";\n\n";
   if (wanted.version == migrations().begin()->version) {
     out += fill(query("migration.schema"), {{"schema", quote_identifier(session.schema())}}) + ";\n\n";
     out += std::string{query("migration.table").text} + ";\n\n";
@@ -98,7 +99,7 @@ std::string migration_sql(Session& session, int version) {
   out += fill(query("migration.record_text"), {{"version", std::to_string(version)},
                                                {"title", quote_text(wanted.title)},
                                                {"checksum", quote_text(wanted.checksum)}});
-  return session.localized(out + ";\n");
+  return session.localized(out + ";\n\n" + std::string{query("tx.commit").text} + ";\n");
 }
 
 }  // namespace strandline::pg

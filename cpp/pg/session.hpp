@@ -47,6 +47,8 @@ struct Limits {
 };
 inline constexpr Limits page_limits{"2s", "5s", "60s", std::chrono::seconds{70}};
 inline constexpr Limits plan_limits{"60s", "60s", "10min", std::chrono::seconds{610}};
+// A migration takes as long as there are rows, and its text is one answer: a limit would only undo it at every try.
+inline constexpr Limits migration_limits{"60s", "60s", "0", std::chrono::hours{240}};
 
 // Single quotes around a text that stands where a statement takes no parameter.
 [[nodiscard]] std::string quote_text(std::string_view text);

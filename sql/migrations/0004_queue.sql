@@ -1,5 +1,10 @@
 -- The queue: limits of rate, gates for dependencies on plans and streams, held cursors, the reach of ordered pages, wishes to workers.
 
+-- All locks first, in the order in which workers take them: a deadlock with one that is still there, or a wait that takes too long,
+-- then undoes nothing.
+lock table strandline.ing_cursor, strandline.ing_plan, strandline.ing_plan_slice, strandline.ing_task, strandline.ing_task_run,
+  strandline.ing_task_run_batch, strandline.ing_audit_event;
+
 -- Rates --------------------------------------------------------------------------------------------------------------
 
 create table strandline.ing_rate_limit (

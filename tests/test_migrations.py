@@ -10,9 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from fix_ledger import Background, Database
 from fix_server import Connect
+from psycopg.pq import TransactionStatus
 from released import DAYS, FRUIT, METER, NUTS, PRICES, Prices, Readings, all_hours
 from schema_picture import contents, picture
 
@@ -101,12 +103,18 @@ def test_the_schema_is_that_of_an_empty_database(by: str, previous: str, dsn: st
     ids=["a slice without a task", "a table in its way", "an index in its way, near the end"],
 )
 def test_a_migration_that_fails_leaves_everything_as_it_was(spoiled: str, previous: str, connect_to: Connect) -> None:
+    """Also in the hands of an administrator, whose client may send one statement after the other."""
     with connect_to(previous) as connection:
         connection.execute(spoiled)
     looking = connect_to(previous, autocommit=True)
     before = picture(looking), contents(looking)
     with pytest.raises(sl.Error):
         sl.migrate(previous)
+    assert (picture(looking), contents(looking)) == before
+    with pytest.raises(psycopg.Error):
+        looking.execute(engine.pending_sql(previous))
+    assert looking.info.transaction_status == TransactionStatus.INERROR
+    looking.rollback()
     assert (picture(looking), contents(looking)) == before
     assert sl.migrate(previous, check=True) == PENDING
 

@@ -7,6 +7,7 @@ and not folded, cancelled, untouched. The workers are dead; days 3 to 7 have com
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,8 @@ def previous(empty_dsn: str, connect_to: Connect, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("STRANDLINE_LEASE", "5 s")
     monkeypatch.setenv("STRANDLINE_PAGE_RECORDS", "1")
     monkeypatch.setenv("STRANDLINE_PROGRESS", "false")
-    ledger = _core.Ledger(empty_dsn, "strandline", "suite")
-    scripts = [ledger.migration_sql(version) for version in range(1, PREVIOUS + 1)]
-    ledger.close()
+    with closing(_core.Ledger(empty_dsn, "strandline", "suite")) as ledger:
+        scripts = [ledger.migration_sql(version) for version in range(1, PREVIOUS + 1)]
     with connect_to(empty_dsn, autocommit=True) as connection:
         for script in (*scripts, DATA.read_text(encoding="utf-8")):
             connection.execute(script)
@@ -131,14 +131,13 @@ def test_a_migration_waits_before_it_works_and_has_all_the_time_it_needs(
     database.rows("create event trigger seeing on ddl_command_end execute function public.see()")
     page = connect_to(previous)
     page.execute("update strandline.ing_task_run set heartbeat_at = clock_timestamp() where task_id = 14")
-    ledger = _core.Ledger(previous, "strandline", "suite")
-    migrating = background(ledger.migrate)
-    database.wait_until_blocked(ledger_pid := ledger.backend_pid, page.info.backend_pid)
-    written = "select count(*) from pg_locks where pid = $1::int and mode = 'RowExclusiveLock'"
-    assert database.value(written, ledger_pid) == 0
-    page.commit()
-    assert migrating.result() == [4]
-    ledger.close()
+    with closing(_core.Ledger(previous, "strandline", "suite")) as ledger:
+        migrating = background(ledger.migrate)
+        database.wait_until_blocked(ledger.backend_pid, page.info.backend_pid)
+        written = "select count(*) from pg_locks where pid = $1::int and mode = 'RowExclusiveLock'"
+        assert database.value(written, ledger.backend_pid) == 0
+        page.commit()
+        assert migrating.result() == [4]
     assert database.rows("select distinct limits from public.seen") == [{"limits": "0"}]
 
 

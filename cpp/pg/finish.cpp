@@ -1,7 +1,5 @@
 // Many runs ended at once: what makes small slices cheap, whose commits would otherwise each wait for a flush of their own.
 
-#include <set>
-
 #include "pg/batch.hpp"
 #include "pg/failpoint.hpp"
 #include "pg/row.hpp"
@@ -42,18 +40,14 @@ bool finish_together(Session& session, std::vector<Run>& runs, const Target& tar
     his.push_back(run.hi.value_or(0) == INT64_MAX ? run.lo.value_or(0) + 1 : run.hi.value_or(0));
     slices.push_back(run.slice_id);
   }
-  std::set<std::int64_t> touching;  // among them children, which stay
-  for (const auto& row : lock_tasks(transaction, tasks))
-    if (boolean(row, "tied")) touching.insert(integer(row, "id"));
-  std::vector<std::int64_t> tied, untied;
-  for (const auto task : tasks) (touching.count(task) != 0 ? tied : untied).push_back(task);
+  lock_tasks(transaction, tasks);
   const auto fenced = transaction.run(
       "run.finish",
-      Params{tasks,      attempts,  ids_of_runs, walks,     ids,           b.before,        b.after,          b.records,
-             b.inserted, b.updated, b.unchanged, b.deleted, b.bytes,       b.digests,       b.keys,           b.sizes,
-             b.started,  los,       his,         slices,    first.plan_id, first.cursor_id, first.generation, untied});
+      Params{tasks,      attempts,  ids_of_runs, walks,     ids,           b.before,        b.after,         b.records,
+             b.inserted, b.updated, b.unchanged, b.deleted, b.bytes,       b.digests,       b.keys,          b.sizes,
+             b.started,  los,       his,         slices,    first.plan_id, first.cursor_id, first.generation});
   if (integer(fenced[0], "fenced") != count || integer(fenced[0], "cancelled") != 0) return false;
-  if (!tied.empty()) leave(transaction, tied, {"SUCCEEDED", "DONE"});
+  if (const auto tied = integers(fenced[0], "tied"); !tied.empty()) leave(transaction, tied, {"SUCCEEDED", "DONE"});
   failpoint("commit.before");
   transaction.commit();
   failpoint("commit.after");

@@ -47,8 +47,8 @@ where task_id = $1 and attempt_no = $2 and status_code in ('PLANNED', 'RUNNING')
 
 -- name: run.finish
 -- Ends many runs at once, each with its only page: $1 tasks, locked, $2 attempts, $3 runs, $4 walks, $5 batch ids, $6 tokens before, $7 after, $8 records, $9 inserted, $10 updated, $11 unchanged, $12 deleted,
--- $13 bytes, $14 digests, $15 keys, $16 page sizes, $17 start times in microseconds, $18 lower and $19 upper bounds, $20 slices; all of plan $21, cursor $22 and generation $23. The tasks $24 of them,
--- to which nothing is tied, leave too; the others by task.leave. Fewer fenced than sent, or a wish to end: the caller rolls back.
+-- $13 bytes, $14 digests, $15 keys, $16 page sizes, $17 start times in microseconds, $18 lower and $19 upper bounds, $20 slices; all of plan $21, cursor $22 and generation $23. Those to which nothing
+-- is tied leave too; the others are returned, for task.leave. Who waits for them is read here and not by task.lock, which does not see what it waited for. Fewer fenced than sent, or a wish to end: the caller rolls back.
 with x as materialized (select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
    $13::bigint[], $14::bytea[], $15::bytea[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[]) x(task_id, attempt_no, run_id, walk_no, id,
    before_token, after_token, records, inserted, updated, unchanged, deleted, bytes, digest, key, size, started, lo, hi, slice_id)),
@@ -57,15 +57,16 @@ with x as materialized (select * from unnest($1::bigint[], $2::int[], $3::bigint
    started_at = coalesce(r.started_at, clock_timestamp()), finished_at = clock_timestamp(), end_reason_code = 'DONE', ended_by = r.worker
    from k where r.ctid = k.place and r.task_id = k.task_id and r.status_code in ('PLANNED', 'RUNNING') and r.batch_no = 0 returning r.cancel_requested_at is not null as cancel),
  t as (update strandline.ing_task t set status_code = 'SUCCEEDED', reason_code = 'DONE', batch_no = 1, failures = 0, losses = 0, finished_at = clock_timestamp()
-   where t.id = any($24::bigint[]) and t.status_code = 'RUNNING' returning 1),
- s as (update strandline.ing_pool_slot s set task_id = null, attempt_no = null where s.task_id = any($24::bigint[])),
+   where t.id = any($1::bigint[]) and t.status_code = 'RUNNING' and t.mutex_key is null
+     and t.id <> all(array(select d.requires_task_id from strandline.ing_task_dependency d where d.requires_task_id = any($1::bigint[]) and not d.satisfied)) returning t.id),
+ s as (update strandline.ing_pool_slot s set task_id = null, attempt_no = null where s.task_id = any($1::bigint[])),
  b as (insert into strandline.ing_task_run_batch (id, task_id, batch_no, run_id, slice_id, plan_id, walk_no, page_no, page_size, before_token, after_token, idempotent_key, record_count,
    inserted_count, updated_count, unchanged_count, deleted_count, byte_count, content_digest, status_code, started_at)
    select x.id, x.task_id, 1, x.run_id, x.slice_id, $21, x.walk_no, 1, x.size, x.before_token::json, x.after_token::json, x.key, x.records, x.inserted, x.updated, x.unchanged, x.deleted, x.bytes,
      x.digest, 'SUCCEEDED', to_timestamp(x.started / 1000000.0) from x),
  v as (insert into strandline.ing_coverage (task_id, batch_no, cursor_id, generation, lo, hi, slice_id, run_id, record_count)
    select x.task_id, 1, $22, $23, x.lo, x.hi, x.slice_id, x.run_id, x.records from x where $22::bigint is not null)
-select count(*) as fenced, count(*) filter (where f.cancel) as cancelled from f;
+select count(*) as fenced, count(*) filter (where f.cancel) as cancelled, array(select x.task_id from x left join t on t.id = x.task_id where t.id is null) as tied from f;
 
 -- name: run.group
 -- What the batches of task $1 from number $2 to $3 did, added up.

@@ -91,9 +91,8 @@ with v as materialized (select t.id, t.plan_id, t.attempt_no, t.mutex_key, t.mut
 select v.id, v.plan_id, v.want, array(select mutex_key from v where mutex_key is not null union select mutex_key from k where mutex_key is not null) as admit from v;
 
 -- name: task.lock
--- Takes tasks $1 and the children that their exit will touch, in order of id; tied are those whose exit touches others.
-select t.id, t.status_code, t.attempt_no, t.cancel_requested_at is not null as cancel, t.held, t.batch_no, t.failures, t.losses, t.max_attempts, t.max_losses, t.plan_id, t.cursor_id,
-  t.mutex_key is not null or t.id = any(array(select requires_task_id from strandline.ing_task_dependency where requires_task_id = any($1::bigint[]) and not satisfied)) as tied
+-- Takes tasks $1 and the children that their exit will touch, in order of id. It does not see who has come to wait for them while it waited: task.leave does.
+select t.id, t.status_code, t.attempt_no, t.cancel_requested_at is not null as cancel, t.held, t.batch_no, t.failures, t.losses, t.max_attempts, t.max_losses, t.plan_id, t.cursor_id
 from strandline.ing_task t where t.id = any(array(select unnest($1::bigint[]) union
  select task_id from strandline.ing_task_dependency where requires_task_id = any($1::bigint[]) and not satisfied)) order by t.id for no key update;
 

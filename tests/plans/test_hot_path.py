@@ -116,7 +116,7 @@ def cases(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     many = [
         held, first, first, first, range(10**12, 10**12 + GROUP), *repeat([None] * GROUP, 2), *repeat(first, 6),
         *repeat([DIGEST] * GROUP, 2), first, first, [STEP * (task - ledger.first) for task in held],
-        [STEP * (task - ledger.first + 1) for task in held], first, plan, cursor, 1, held,
+        [STEP * (task - ledger.first + 1) for task in held], first, plan, cursor, 1,
     ]  # fmt: skip
     yield Case("run.finish", tuple(many), "task_pkey task_run", 4_000, aside, "places of pools")
     yield Case("run.end", (ours, 1, "YIELDED", "BUDGET", worker, None), "task_run", 90, 150, "codes of a dictionary")

@@ -13,6 +13,8 @@ from fix_proxy import Proxy
 from strandline import _core
 from strandline.errors import Conflict
 
+NOTHING = {"rows": None, "deleted": None, "before": None, "after": None, "size": 0, "started": 0}  # an empty page
+
 # Parents that end at once ---------------------------------------------------------------------------------------------
 
 
@@ -73,8 +75,7 @@ def three_parents(ledger: _core.Ledger) -> tuple[list[_core.Run], Plan]:
 
 def test_three_parents_in_one_leave(ledger: _core.Ledger, database: Database) -> None:
     runs, child = three_parents(ledger)
-    pages = [{"rows": None, "deleted": None, "before": None, "after": None, "size": 0, "started": 0} for _ in runs]
-    assert ledger.finish(runs, TARGET, pages, lease=1_000_000) == ["SUCCEEDED"] * 3
+    assert ledger.finish(runs, TARGET, [NOTHING for _ in runs], lease=1_000_000) == ["SUCCEEDED"] * 3
     assert database.value("select count(distinct xmin::text) from strandline.ing_task_dependency") == 1
     assert state(database, child)[2] == 0
 
@@ -122,6 +123,59 @@ def test_a_child_planned_while_the_end_of_its_parent_is_held(
     else:
         assert state(database, child)[:2] == ("FAILED", "UPSTREAM_FAILED")
         assert plan_status(database, child) == child["status"] == "FAILED"
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["a commit", "many in one statement"])
+def test_a_parent_ends_while_the_planner_of_its_child_is_held(
+    together: bool,
+    ledger: _core.Ledger,
+    open_ledger: OpenLedger,
+    proxy: Proxy,
+    database: Database,
+    background: Background,
+) -> None:
+    """The end waits for the planner, in a statement that does not see what the planner has written."""
+    runs = claim(ledger, ledger.plan(request(0, 20)))
+    planner, worker = open_ledger(proxy.dsn), open_ledger()
+    held = proxy.stop_at("plan.tasks_copy")
+    a = background(planner.plan, asked("gauge", 0, 10, *(on(task=run.task_id) for run in runs)))
+    held.wait()
+    if together:
+        b = background(worker.finish, runs, TARGET, [NOTHING for _ in runs], lease=1_000_000)
+    else:
+        b = background(lambda: [finish(worker, run) for run in runs])
+    database.wait_until_blocked(worker.backend_pid, by=planner.backend_pid)
+    held.forward()
+    child = a.result()
+    b.result()
+    assert state(database, child)[2] == 0
+    assert len(claim(ledger, child)) == 1
+    assert "dependencies" not in {each["check"] for each in ledger.verify()}
+
+
+def test_who_waits_read_with_the_lock_wrong_form_breaks(
+    ledger: _core.Ledger, held: Callable[..., Held], database: Database, background: Background
+) -> None:
+    """The statement that takes the lock sees the edges of the moment before it waited."""
+    (run,) = claim(ledger, ledger.plan(request(0, 10)))
+    child = ledger.plan(asked("gauge", 0, 10))
+    task = only_task(database, child)
+    worker, planner = held(), held()
+    planner.run("gate.parents", [run.task_id], [])
+    planner.text(EDGE, task, run.task_id)
+    planner.text(WAITS, task)
+    tied = wrong(
+        "task.lock",
+        (
+            "t.cursor_id",
+            "t.cursor_id, exists (select from strandline.ing_task_dependency where requires_task_id = t.id) as tied",
+        ),
+    )
+    waiting = background(worker.text, tied, [run.task_id])
+    database.wait_until_blocked(worker.pid, by=planner.pid)
+    planner.commit()
+    (row,) = waiting.result()
+    assert not row["tied"]
 
 
 @pytest.mark.parametrize("lock", ["", " for key share"], ids=["no lock", "key share"])

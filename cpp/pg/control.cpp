@@ -19,7 +19,7 @@ constexpr std::int64_t moment = 60'000'000;
 template <class First, class Move>
 std::vector<Left> act(Session& session, const Subject& subject, const char* verb, const std::string& actor,
                       const std::string& reason, First first, Move move) {
-  return session.transact(page_limits, [&](Transaction& transaction) {
+  return transact_held(session, page_limits, [&](Transaction& transaction) {
     std::vector<Left> out;
     const bool changed = first(transaction);
     const auto tasks = lock_live(transaction, subject);
@@ -126,7 +126,7 @@ pqxx::row take_up(Transaction& transaction, const Subject& subject, Held& held) 
     held.plans.insert(integer(known[0], "plan_id"));
     if (const auto cursor = maybe_integer(known[0], "cursor_id")) held.cursors.insert(*cursor);
     for (const auto cursor : held.cursors) transaction.run("plan.lock", Params{cursor});
-    lock_tasks(transaction, {subject.task});
+    lock_below(transaction, {subject.task});
   }
   return transaction.run("task.look", Params{subject.task})[0];
 }
@@ -155,33 +155,31 @@ void pass_over(Transaction& transaction, Run& run, const BadPage& page, const st
 Skipped skip(Session& session, std::int64_t task, const std::string& actor, const std::string& reason) {
   const Subject subject = of_task(task);
   Held held;
-  Skipped out = until_held([&] {
-    return session.transact(plan_limits, [&](Transaction& transaction) {
-      const auto row = take_up(transaction, subject, held);
-      const auto page = bad_page(row);
-      if (!page) {
-        // An earlier call has passed over it.
-        const auto last = transaction.run("run.skipped", Params{task});
-        if (!last.empty()) return Skipped{integer(last[0], "batch_no"), text(last[0], "status_code")};
-        refuse(task,
-               "has no page to pass over: skip is for a page that came and could not be stored, and its last error"
-               " names none");
-      }
-      const auto status = text(row, "status_code");
-      if (status == "RUNNING") refuse(task, "runs: it may store the page yet; pause or cancel it first");
-      if (status == "SUCCEEDED") refuse(task, "has succeeded: there is nothing to pass over");
-      if (!page->after && !page->done)
-        refuse(task, "failed at a page without a cursor behind it: there is nothing to go on from. Repair the page");
-      const auto taken = transaction.run("task.take", Params{task, actor, moment});
-      if (taken.empty()) refuse(task, "is no longer what it was; look again");
-      Run run = read_run(taken[0], actor);
-      if (!same_token(page->before, run.checkpoint))
-        refuse(task, "has stored that page since, or has begun again: there is nothing to pass over");
-      pass_over(transaction, run, *page, actor, reason);
-      transaction.run("task.error", Params{task, std::nullopt});
-      audit(transaction, "skip", subject, actor, reason, {task});
-      return Skipped{run.batch_no + 1, page->done ? "SUCCEEDED" : "QUEUED"};
-    });
+  Skipped out = transact_held(session, plan_limits, [&](Transaction& transaction) {
+    const auto row = take_up(transaction, subject, held);
+    const auto page = bad_page(row);
+    if (!page) {
+      // An earlier call has passed over it.
+      const auto last = transaction.run("run.skipped", Params{task});
+      if (!last.empty()) return Skipped{integer(last[0], "batch_no"), text(last[0], "status_code")};
+      refuse(task,
+             "has no page to pass over: skip is for a page that came and could not be stored, and its last error"
+             " names none");
+    }
+    const auto status = text(row, "status_code");
+    if (status == "RUNNING") refuse(task, "runs: it may store the page yet; pause or cancel it first");
+    if (status == "SUCCEEDED") refuse(task, "has succeeded: there is nothing to pass over");
+    if (!page->after && !page->done)
+      refuse(task, "failed at a page without a cursor behind it: there is nothing to go on from. Repair the page");
+    const auto taken = transaction.run("task.take", Params{task, actor, moment});
+    if (taken.empty()) refuse(task, "is no longer what it was; look again");
+    Run run = read_run(taken[0], actor);
+    if (!same_token(page->before, run.checkpoint))
+      refuse(task, "has stored that page since, or has begun again: there is nothing to pass over");
+    pass_over(transaction, run, *page, actor, reason);
+    transaction.run("task.error", Params{task, std::nullopt});
+    audit(transaction, "skip", subject, actor, reason, {task});
+    return Skipped{run.batch_no + 1, page->done ? "SUCCEEDED" : "QUEUED"};
   });
   let_go(session, held);
   return out;

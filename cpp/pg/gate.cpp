@@ -72,6 +72,13 @@ void add_cursors(Transaction& transaction, const PlanRequest& request, std::opti
   }
 }
 
+// The gate before those who wait at it: nobody new comes while they are locked, in their order.
+void open_gate(Transaction& transaction, const std::vector<std::int64_t>& gate) {
+  if (transaction.run("gate.open", Params{gate}).empty()) return;
+  lock_tasks(transaction, gate);
+  leave(transaction, gate, {"SUCCEEDED", "DONE"});
+}
+
 }  // namespace
 
 Parents lock_parents(Transaction& transaction, const PlanRequest& request, std::optional<std::int64_t> cursor,
@@ -117,11 +124,13 @@ Parents lock_parents(Transaction& transaction, const PlanRequest& request, std::
     refuse("task " + std::to_string(ids.back()) + " is newer than task " + std::to_string(older.front()) +
            ", which this window takes up again and which cannot wait for it; name its plan instead");
   }
-  const auto cycle = transaction.run("gate.cycle", Params{out.ids, cursor, window ? window->lo : INT64_MAX, older});
-  if (!cycle.empty())
-    refuse("what this plan would wait for waits for this plan's own window (task " + text(cycle[0], "id") + " of " +
-           text(cycle[0], "provenance_code") + "): neither could ever begin");
   return out;
+}
+
+std::optional<std::string> circle(Transaction& transaction, const std::vector<std::int64_t>& tasks) {
+  const auto found = transaction.run("gate.circle", Params{tasks});
+  if (found.empty()) return std::nullopt;
+  return text(found[0], "parent");
 }
 
 void open_gates(Session& session, std::optional<std::int64_t> cursor) {
@@ -132,11 +141,7 @@ void open_gates(Session& session, std::optional<std::int64_t> cursor) {
   });
   // One at a time: a gate may have a million tasks behind it.
   for (const auto gate : due) {
-    session.transact(plan_limits, [&](Transaction& transaction) {
-      lock_tasks(transaction, {gate});
-      if (!transaction.run("gate.open", Params{std::vector<std::int64_t>{gate}}).empty())
-        leave(transaction, {gate}, {"SUCCEEDED", "DONE"});
-    });
+    session.transact(plan_limits, [&](Transaction& transaction) { open_gate(transaction, {gate}); });
   }
 }
 
@@ -145,11 +150,11 @@ std::vector<std::int64_t> end_gate(Transaction& transaction, std::int64_t plan, 
   const auto found = transaction.run("gate.of_plan", Params{plan});
   if (found.empty()) return plans;
   const std::vector<std::int64_t> gate{integer(found[0], "id")};
-  lock_tasks(transaction, gate);
   if (status == "SUCCEEDED") {
-    if (!transaction.run("gate.open", Params{gate}).empty()) leave(transaction, gate, {"SUCCEEDED", "DONE"});
+    open_gate(transaction, gate);
     return plans;
   }
+  lock_below(transaction, gate);
   const Exit exit = status == "CANCELLED" ? Exit{"CANCELLED", "CANCELLED"} : Exit{"FAILED", "FAILED"};
   for (const auto& each : leave(transaction, gate, exit)) {
     if (each.plan != 0) plans.push_back(each.plan);

@@ -20,11 +20,14 @@ struct Parents {
 };
 
 // Finds, makes and locks what the request depends on, after its cursor is locked; what is satisfied already is left out.
-// `older` are tasks that the plan takes up again; `window` is nothing for a value. Throws ConfigError for what cannot be waited for,
-// and for what waits, itself or through others, for this very window.
+// `older` are tasks that the plan takes up again; `window` is nothing for a value. Throws ConfigError for what cannot be waited for.
 [[nodiscard]] Parents lock_parents(Transaction& transaction, const PlanRequest& request,
                                    std::optional<std::int64_t> cursor, std::optional<core::Interval> window,
                                    const std::vector<std::int64_t>& older);
+
+// What the tasks wait for, as people name it, if it waits for them in turn, itself or through others. The transaction has made them
+// wait, and has begun with gate.turn.
+[[nodiscard]] std::optional<std::string> circle(Transaction& transaction, const std::vector<std::int64_t>& tasks);
 
 // Opens the gates of a cursor (nothing: of every cursor) whose bound its watermark has reached.
 void open_gates(Session& session, std::optional<std::int64_t> cursor);

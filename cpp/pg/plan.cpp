@@ -322,6 +322,7 @@ PlanResult plan(Session& session, const json& asked) {
     });
   }
   session.transact(plan_limits, [&](Transaction& transaction) {
+    if (!request.depends_on.empty()) transaction.run("gate.turn");
     const Trigger trigger = write_trigger(transaction, request);
     if (trigger.fresh) {
       work(transaction, registered, trigger);
@@ -381,7 +382,12 @@ std::optional<std::string> close_plan(Session& session, std::int64_t plan) {
     for (const auto& row : mended) {
       Subject earlier;
       earlier.plan = integer(row, "id");
-      retry(session, earlier, "strandline", "plan " + std::to_string(plan) + " has loaded what was missing of it");
+      try {
+        retry(session, earlier, "strandline", "plan " + std::to_string(plan) + " has loaded what was missing of it");
+      } catch (const core::Error& error) {
+        // What cannot go on stays fallen, and says why to whoever asks for it.
+        if (error.code() != core::ErrorCode::Conflict) throw;
+      }
     }
   }
   return status;

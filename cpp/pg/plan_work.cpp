@@ -152,6 +152,10 @@ std::vector<std::int64_t> write_work(Transaction& transaction, const PlanRequest
   if (!parents.ids.empty()) {
     transaction.run("gate.depend", Params{context.plan_id, parents.ids, parents.kinds});
     if (!older.empty()) transaction.run("gate.unmet", Params{older});
+    // All of them wait for the same: one stands for the others.
+    if (const auto parent = circle(transaction, {older.empty() ? made.front() : older.front()}))
+      throw core::Error{core::ErrorCode::ConfigError,
+                        "depends_on: " + *parent + " waits for this plan's own window: neither could ever begin"};
     if (!older.empty() && parents.fallen) leave(transaction, older, {"FAILED", "UPSTREAM_FAILED"});
   }
   if (request.mutex_key && !(work.slices.empty() && older.empty()))

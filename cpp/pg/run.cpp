@@ -62,7 +62,7 @@ Ending ending_of(Transaction& transaction, const Run& run, const std::string& re
           operator_cause(wish->verb, actor, "asked for it", text(asked[0], "reason"), text(asked[0], "subject"))};
 }
 
-// The task's status in what lock_tasks returned.
+// The task's status in what its lock returned.
 std::string status_of(const pqxx::result& locked, const Run& run) {
   for (const auto& row : locked) {
     if (integer(row, "id") == run.task_id) return text(row, "status_code");
@@ -185,7 +185,7 @@ std::map<std::string, std::vector<std::int64_t>> Claimer::pools_of(Transaction& 
 std::string give_back(Session& session, const Run& run, const std::string& reason, std::int64_t pause,
                       const Cause& cause) {
   return session.transact(page_limits, [&](Transaction& transaction) {
-    const auto locked = lock_tasks(transaction, {run.task_id});
+    const auto locked = lock_below(transaction, {run.task_id});
     const Ending ending = ending_of(transaction, run, reason, cause);
     if (!end_run(transaction, run, "YIELDED", reason, ending.by, ending.cause)) return status_of(locked, run);
     return leave(transaction, {run.task_id}, {"QUEUED", reason, pause}).at(0).status;
@@ -198,7 +198,7 @@ std::string fail(Session& session, const Run& run, const Failure& failure) {
     fallen.clear();
     std::int64_t failures = 1;
     bool spent = !failure.retryable;
-    const auto locked = lock_tasks(transaction, {run.task_id});
+    const auto locked = lock_below(transaction, {run.task_id});
     for (const auto& row : locked) {
       if (integer(row, "id") != run.task_id) continue;
       // A page since the last failure is progress: the ladder begins again.
@@ -227,7 +227,7 @@ void end_cancelled(Session& session, const Run& run) {
   std::set<std::int64_t> fallen;
   session.transact(page_limits, [&](Transaction& transaction) {
     fallen.clear();
-    lock_tasks(transaction, {run.task_id});
+    lock_below(transaction, {run.task_id});
     const Ending ending = ending_of(transaction, run, "CANCELLED", std::nullopt);
     if (!end_run(transaction, run, "CANCELLED", "CANCELLED", ending.by, ending.cause)) return;
     for (const auto& each : leave(transaction, {run.task_id}, {"CANCELLED", "CANCELLED"})) fallen.insert(each.plan);
@@ -246,7 +246,7 @@ void restart_walk(Session& session, const Run& run, const Target& target, const 
       // Target rows before the task and the run: the lock order.
       transaction.render("target.delete_batches", {{"target", target.quoted_name()}}, Params{batches});
     }
-    lock_tasks(transaction, {run.task_id});
+    lock_below(transaction, {run.task_id});
     if (!end_run(transaction, run, "YIELDED", reason, run.worker, cause)) return;
     transaction.run("task.walk_next", Params{run.task_id});
     leave(transaction, {run.task_id}, {"QUEUED", reason});

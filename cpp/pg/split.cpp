@@ -107,10 +107,12 @@ SplitResult split(Session& session, std::int64_t task, const std::string& strate
     check(found[0], task);
     cursor = integer(found[0], "cursor_id");
     plan = integer(found[0], "plan_id");
-    // The order of the locks: cursor, plan, task, run.
+    // The order of the locks: cursor, plan, tasks, run.
     transaction.run("plan.lock", Params{cursor});
     transaction.run("plan.close_lock", Params{plan});
-    lock_tasks(transaction, {task});
+    // Whoever ends what it waits for, and has not seen it when they took their locks, would not see its parts either.
+    transaction.run("gate.hold", Params{task});
+    lock_below(transaction, {task});
     found = transaction.run("plan.split_look", Params{task});
     const auto& row = found[0];
     check(row, task);

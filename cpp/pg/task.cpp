@@ -23,7 +23,8 @@ std::vector<std::int64_t> ids(const pqxx::result& rows, const char* column = "id
   return out;
 }
 
-// The queued descendants that `tasks` take down, found and locked until no new one appears.
+// The queued descendants that `tasks` take down. lock_below has them; who was planned while it waited is locked here, until no new
+// one appears.
 std::vector<std::int64_t> doomed(Transaction& transaction, const std::vector<std::int64_t>& tasks) {
   std::vector<std::int64_t> known;
   for (;;) {
@@ -32,7 +33,7 @@ std::vector<std::int64_t> doomed(Transaction& transaction, const std::vector<std
     known = std::move(found);
     std::vector<std::int64_t> all = tasks;
     all.insert(all.end(), known.begin(), known.end());
-    transaction.run("task.lock", Params{all});
+    lock_below(transaction, all);
   }
 }
 
@@ -83,21 +84,16 @@ std::vector<std::int64_t> find_tasks(Transaction& transaction, const Subject& su
   return ids(transaction.run("task.of_cursor", Params{subject.cursor, states}));
 }
 
-std::vector<std::int64_t> lock_live(Transaction& transaction, const Subject& subject) {
+std::vector<std::int64_t> lock_live(Transaction& transaction, const Subject& subject, Lock lock) {
   auto tasks = find_tasks(transaction, subject, {"QUEUED", "RUNNING"});
-  for (;;) {
-    if (tasks.empty()) return tasks;
-    lock_tasks(transaction, tasks);
-    if (subject.task != 0) return tasks;
-    // What the locks waited for may have cut a slice anew: its parts have higher ids.
-    const auto known = tasks.size();
-    for (const auto task : find_tasks(transaction, subject, {"QUEUED", "RUNNING"})) {
-      if (!std::binary_search(tasks.begin(), tasks.begin() + static_cast<std::ptrdiff_t>(known), task))
-        tasks.push_back(task);
-    }
-    if (tasks.size() == known) return tasks;
-    std::sort(tasks.begin(), tasks.end());
+  if (tasks.empty()) return tasks;
+  lock(transaction, tasks);
+  if (subject.task != 0) return tasks;
+  for (const auto task : find_tasks(transaction, subject, {"QUEUED", "RUNNING"})) {
+    // Cut anew or queued again by whom the locks waited for: it may come before what is locked.
+    if (!std::binary_search(tasks.begin(), tasks.end(), task)) throw More{};
   }
+  return tasks;
 }
 
 void audit(Transaction& transaction, const char* verb, const Subject& subject, const std::string& actor,
@@ -117,6 +113,10 @@ pqxx::result lock_tasks(Transaction& transaction, const std::vector<std::int64_t
   return transaction.run("task.lock", Params{tasks});
 }
 
+pqxx::result lock_below(Transaction& transaction, const std::vector<std::int64_t>& tasks) {
+  return transaction.run("task.lock_below", Params{tasks});
+}
+
 std::vector<Left> leave(Transaction& transaction, const std::vector<std::int64_t>& tasks, const Exit& exit) {
   std::vector<Left> out = leave_one_way(transaction, tasks, exit);
   std::vector<std::int64_t> fallen;
@@ -134,10 +134,10 @@ std::vector<Left> leave(Transaction& transaction, const std::vector<std::int64_t
 std::vector<Left> cancel(Session& session, const Subject& subject, const std::string& actor,
                          const std::string& reason) {
   std::set<std::int64_t> plans;
-  auto out = session.transact(page_limits, [&](Transaction& transaction) {
+  auto out = transact_held(session, page_limits, [&](Transaction& transaction) {
     plans.clear();
     std::vector<Left> ended;
-    const auto tasks = lock_live(transaction, subject);
+    const auto tasks = lock_live(transaction, subject, lock_below);
     if (tasks.empty()) return ended;
     std::vector<std::int64_t> queued;
     std::vector<std::int64_t> running;
@@ -221,10 +221,11 @@ std::vector<std::int64_t> retryable(Transaction& transaction, const pqxx::result
 
 std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& subject, Held& held) {
   std::vector<std::int64_t> queued;
+  if (held.turn) transaction.run("gate.turn");
   auto wanted = find_tasks(transaction, subject, {"FAILED", "CANCELLED"});
   std::set<std::int64_t> plans;
-  if (wanted.empty() && subject.plan != 0) {
-    // Later plans may have taken up what failed in it, and loaded its window: then those who waited for it in vain go on.
+  if (subject.plan != 0) {
+    // Later plans may have loaded its window: then those who waited for it in vain go on.
     const auto gate = transaction.run("gate.fallen_of_plan", Params{subject.plan});
     if (!gate.empty() && boolean(gate[0], "loaded")) {
       wanted.push_back(integer(gate[0], "id"));
@@ -240,14 +241,26 @@ std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& s
   // A child that was planned on one of them while the lock was waited for was born fallen.
   if (find_closed(transaction, wanted, held).size() != rows.size()) throw More{};
   std::vector<std::string> keys;
+  std::vector<std::int64_t> waiting;
+  bool any = false;
   for (const auto task : tasks) {
     const auto moved = transaction.run("task.retry", Params{task});
     if (moved.empty()) continue;
+    any = true;
     if (task > 0) queued.push_back(task);
+    if (integer(moved[0], "unmet") > 0) waiting.push_back(task);
     if (const auto key = maybe_text(moved[0], "mutex_key")) keys.push_back(*key);
   }
   if (!keys.empty()) transaction.run("task.admit", Params{keys});
-  if (!queued.empty()) return queued;
+  if (!waiting.empty() && !held.turn) {
+    held.turn = true;
+    throw More{};
+  }
+  if (const auto parent = circle(transaction, waiting))
+    throw core::Error{core::ErrorCode::Conflict, subject.name() + " waits for " + *parent +
+                                                     ", which has come to wait for it: ingest its window again without "
+                                                     "depends_on, or cancel what waits for it"};
+  if (any) return queued;
   if (const auto why = transaction.run("gate.fallen", Params{tasks}); !why.empty()) {
     throw core::Error{core::ErrorCode::Conflict,
                       "task " + text(why[0], "task_id") + " needs " + text(why[0], "parent") + ", which is " +
@@ -259,12 +272,10 @@ std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& s
 std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
                                 const std::string& reason) {
   Held held;
-  auto out = until_held([&] {
-    return session.transact(plan_limits, [&](Transaction& transaction) {
-      auto queued = queue_again(transaction, subject, held);
-      if (!queued.empty()) audit(transaction, "retry", subject, actor, reason, queued);
-      return queued;
-    });
+  auto out = transact_held(session, plan_limits, [&](Transaction& transaction) {
+    auto queued = queue_again(transaction, subject, held);
+    if (!queued.empty()) audit(transaction, "retry", subject, actor, reason, queued);
+    return queued;
   });
   let_go(session, held);
   return out;
@@ -279,15 +290,55 @@ void let_go(Session& session, const Held& held) {
 
 namespace {
 
-// Runs whose lease has passed are over. Returns how many rows there were to look at.
-std::int64_t reap_runs(Session& session, std::int64_t most, Reaped& out, std::set<std::int64_t>& plans) {
-  Reaped reaped;
-  std::int64_t seen = 0;
-  session.transact(page_limits, [&](Transaction& transaction) {
-    reaped = Reaped{};
-    seen = 0;
-    for (const auto& row : transaction.run("run.reap_lock", Params{most})) {
-      ++seen;
+Reaped& operator+=(Reaped& sum, const Reaped& more) {
+  sum.lost += more.lost;
+  sum.cancelled += more.cancelled;
+  sum.failed += more.failed;
+  return sum;
+}
+
+// Ends what query `name` finds, `most` a time, until nothing is left. It takes only what is free, in no order. So those for whom
+// others wait end one by one, each in a transaction that first takes all below it and then looks again.
+template <class End>
+Reaped end_found(Session& session, const char* name, const Params& params, std::int64_t most, End end) {
+  Reaped sum;
+  for (;;) {
+    std::int64_t found = 0;
+    std::vector<std::int64_t> tied;
+    Reaped round = session.transact(page_limits, [&](Transaction& transaction) {
+      found = 0;
+      tied.clear();
+      std::vector<pqxx::row> free;
+      for (const auto& row : transaction.run(name, params)) {
+        ++found;
+        if (boolean(row, "tied")) {
+          tied.push_back(integer(row, "id"));
+        } else {
+          free.push_back(row);
+        }
+      }
+      return end(transaction, free);
+    });
+    for (const auto task : tied) {
+      round += session.transact(page_limits, [&](Transaction& transaction) {
+        lock_below(transaction, {task});
+        std::vector<pqxx::row> again;
+        for (const auto& row : transaction.run(name, params)) {
+          if (integer(row, "id") == task) again.push_back(row);
+        }
+        return end(transaction, again);
+      });
+    }
+    sum += round;
+    if (found < most || round.lost + round.cancelled + round.failed == 0) return sum;
+  }
+}
+
+// Ends runs whose lease has passed; their tasks are queued again, as long as they may.
+auto lose_runs(std::set<std::int64_t>& plans) {
+  return [&plans](Transaction& transaction, const std::vector<pqxx::row>& rows) {
+    Reaped reaped;
+    for (const auto& row : rows) {
       const std::vector<std::int64_t> task{integer(row, "id")};
       const std::vector<std::int64_t> attempt{integer(row, "attempt_no")};
       if (transaction.run("run.reap", Params{task, attempt}).empty()) continue;
@@ -303,28 +354,21 @@ std::int64_t reap_runs(Session& session, std::int64_t most, Reaped& out, std::se
       const auto status = left.empty() ? std::string{} : left[0].status;
       (status == "CANCELLED" ? reaped.cancelled : status == "FAILED" ? reaped.failed : reaped.lost) += 1;
     }
-  });
-  out.lost += reaped.lost;
-  out.cancelled += reaped.cancelled;
-  out.failed += reaped.failed;
-  return seen;
+    return reaped;
+  };
 }
 
-// Queued tasks that `name` finds, at most `most` a time, leave in one way, until there are none.
-std::int64_t end_queued(Session& session, const char* name, const Params& params, std::int64_t most, const Exit& exit,
-                        std::set<std::int64_t>& plans) {
-  std::int64_t ended = 0;
-  for (;;) {
-    const auto found = session.transact(page_limits, [&](Transaction& transaction) {
-      const auto tasks = ids(transaction.run(name, params));
-      if (tasks.empty()) return std::int64_t{0};
-      lock_tasks(transaction, tasks);
-      for (const auto& each : leave(transaction, tasks, exit)) plans.insert(each.plan);
-      return static_cast<std::int64_t>(tasks.size());
-    });
-    ended += found;
-    if (found < most) return ended;
-  }
+// Ends queued tasks in one way.
+auto end_queued(const Exit& exit, std::set<std::int64_t>& plans) {
+  return [&plans, exit](Transaction& transaction, const std::vector<pqxx::row>& rows) {
+    std::vector<std::int64_t> tasks;
+    for (const auto& row : rows) tasks.push_back(integer(row, "id"));
+    if (tasks.empty()) return Reaped{};
+    for (const auto& each : leave(transaction, tasks, exit)) plans.insert(each.plan);
+    Reaped reaped;
+    (exit.want == "CANCELLED" ? reaped.cancelled : reaped.failed) = static_cast<std::int64_t>(tasks.size());
+    return reaped;
+  };
 }
 
 }  // namespace
@@ -340,11 +384,10 @@ bool admit_idle(Session& session) {
 Reaped reap(Session& session, std::int64_t most, std::int64_t lease) {
   Reaped out;
   std::set<std::int64_t> plans;
-  while (reap_runs(session, most, out, plans) >= most) {
-  }
-  out.failed += end_queued(session, "task.deadline_due", Params{most}, most, {"FAILED", "DEADLINE"}, plans);
-  out.cancelled +=
-      end_queued(session, "task.orphans", Params{most, 3 * lease}, most, {"CANCELLED", "PROVIDER_GONE"}, plans);
+  out += end_found(session, "run.reap_lock", Params{most}, most, lose_runs(plans));
+  out += end_found(session, "task.deadline_due", Params{most}, most, end_queued({"FAILED", "DEADLINE"}, plans));
+  out += end_found(session, "task.orphans", Params{most, 3 * lease}, most,
+                   end_queued({"CANCELLED", "PROVIDER_GONE"}, plans));
   session.transact(page_limits, [&](Transaction& transaction) {
     admit(transaction, transaction.run("task.hand_on", Params{most, lease}));
   });

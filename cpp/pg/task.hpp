@@ -45,8 +45,31 @@ std::vector<Left> leave(Transaction& transaction, const std::vector<std::int64_t
 [[nodiscard]] std::vector<std::int64_t> find_tasks(Transaction& transaction, const Subject& subject,
                                                    const std::vector<std::string>& states);
 
-// The live tasks that a verb is about, locked, with those that appeared while the locks were waited for.
-[[nodiscard]] std::vector<std::int64_t> lock_live(Transaction& transaction, const Subject& subject);
+// Thrown when a look under the locks has found more to lock: the transaction begins anew and takes all of it in the order of the
+// locks.
+struct More : std::exception {};
+
+template <class Body>
+auto transact_held(Session& session, const Limits& limits, Body body) -> std::invoke_result_t<Body, Transaction&> {
+  for (;;) {
+    try {
+      return session.transact(limits, body);
+    } catch (const More&) {
+      continue;
+    }
+  }
+}
+
+// Lock tasks in the order of their ids, before they leave: with the children that a success touches, or with all below them, which
+// may fall too. Returns them as they stand.
+pqxx::result lock_tasks(Transaction& transaction, const std::vector<std::int64_t>& tasks);
+pqxx::result lock_below(Transaction& transaction, const std::vector<std::int64_t>& tasks);
+
+using Lock = decltype(&lock_tasks);
+
+// The live tasks that a verb is about, locked: all of them, also those that appeared while the locks were waited for. Throws More.
+[[nodiscard]] std::vector<std::int64_t> lock_live(Transaction& transaction, const Subject& subject,
+                                                  Lock lock = lock_tasks);
 
 // Writes down who asked for what, and why.
 void audit(Transaction& transaction, const char* verb, const Subject& subject, const std::string& actor,
@@ -54,9 +77,6 @@ void audit(Transaction& transaction, const char* verb, const Subject& subject, c
 
 // Admits waiting tasks to the mutexes that the rows of a move name in their column admit.
 void admit(Transaction& transaction, const pqxx::result& left);
-
-// Locks tasks, the children that their exit will touch, and, where the exit may take descendants down, those too.
-pqxx::result lock_tasks(Transaction& transaction, const std::vector<std::int64_t>& tasks);
 
 // A closed task may be queued again only while its whole window is still missing: otherwise its rows would be there twice. `task`
 // is a row of task.retry_find. Throws Conflict.
@@ -67,24 +87,10 @@ std::vector<Left> cancel(Session& session, const Subject& subject, const std::st
 
 // What a move of closed tasks has to hold; found out by looking, and never less than at the last look.
 struct Held {
+  bool turn = false;  // of those who make tasks wait
   std::set<std::int64_t> cursors;
   std::set<std::int64_t> plans;
 };
-
-// Thrown when a look under the locks has found more to lock: the transaction begins again with it, in the order of the locks.
-struct More : std::exception {};
-
-// Calls until everything is held. Each time there is more to hold than before, and what there is is finite.
-template <class Body>
-auto until_held(Body body) -> std::invoke_result_t<Body> {
-  for (;;) {
-    try {
-      return body();
-    } catch (const More&) {
-      continue;
-    }
-  }
-}
 
 // Queues closed tasks again in a transaction, with the descendants that fell with them and the gates between, and opens their plans.
 // Returns the tasks. Throws Conflict, More.

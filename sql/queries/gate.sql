@@ -1,5 +1,16 @@
 -- Dependencies: edges between tasks, and the gates that stand for a whole plan or for a stream's coverage.
 
+-- name: gate.circle
+-- What one of tasks $1 waits for that waits for itself, also through others, gates and streams, as people name it. A row means that neither could ever begin. Lateral, and by key: see task.doomed.
+with recursive w(origin, id) as (select distinct requires_task_id, requires_task_id from strandline.ing_task_dependency where task_id = any($1::bigint[]) and not satisfied
+ union select w.origin, n.id from w cross join lateral (select t.kind_code, t.cursor_id, t.lo, t.params from strandline.ing_task t where t.id = w.id offset 0) t cross join lateral (
+   select e.requires_task_id as id from strandline.ing_task_dependency e where e.task_id = w.id and not e.satisfied
+   union all select x.id from strandline.ing_task x where t.kind_code = 'GATE' and t.cursor_id is null and x.plan_id = (t.params ->> 'plan')::bigint and x.status_code in ('QUEUED', 'RUNNING') and x.unmet > 0
+   union all select x.id from strandline.ing_task x where t.kind_code = 'GATE' and x.cursor_id = t.cursor_id and x.generation > 0 and x.status_code in ('QUEUED', 'RUNNING') and x.lo < t.lo and x.unmet > 0) n)
+select t.id as task, t.provenance_code, case when g.kind_code <> 'GATE' then 'task ' || g.id when g.cursor_id is null then 'plan ' || (g.params ->> 'plan') else g.provenance_code || '>' || c.cursor_key end as parent
+from w join strandline.ing_task_dependency e on e.task_id = w.id and e.requires_task_id = w.origin and not e.satisfied join strandline.ing_task t on t.id = w.id
+join strandline.ing_task g on g.id = w.origin left join strandline.ing_cursor c on c.id = g.cursor_id limit 1;
+
 -- name: gate.cover
 -- Makes the gate of cursor $1 at bound $2, if it is new.
 insert into strandline.ing_task (id, idempotent_key, kind_code, plan_id, slice_id, cursor_id, generation, lo, hi, provenance_code, operation_code, params, pool, held, reason_code)
@@ -10,16 +21,6 @@ on conflict (idempotent_key) where kind_code <> 'SLICE' do nothing;
 -- name: gate.cursors
 -- Cursors $1, to be waited for: what they count and how far they are.
 select id, provenance_code, cursor_key, cursor_type_code, value_norm from strandline.ing_cursor where id = any($1::bigint[]) order by id;
-
--- name: gate.cycle
--- What parents $1 wait for, back to tasks $4 or to a gate on cursor $2 beyond bound $3: a row means that somebody would wait for itself.
-with recursive w(id) as (select unnest($1::bigint[]) union select n.id from w join strandline.ing_task t on t.id = w.id cross join lateral (
-   select e.requires_task_id as id from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied
-   union all select x.id from strandline.ing_task x where t.kind_code = 'GATE' and t.cursor_id is null and x.plan_id = (t.params ->> 'plan')::bigint
-     and x.status_code in ('QUEUED', 'RUNNING', 'FAILED', 'CANCELLED') and (x.unmet > 0 or x.id = any($4::bigint[]))
-   union all select x.id from strandline.ing_task x where t.kind_code = 'GATE' and x.cursor_id = t.cursor_id and x.generation > 0
-     and x.status_code in ('QUEUED', 'RUNNING') and x.lo < t.lo and (x.unmet > 0 or x.id = any($4::bigint[]))) n)
-select t.id, t.provenance_code from w join strandline.ing_task t on t.id = w.id where t.id = any($4::bigint[]) or (t.kind_code = 'GATE' and t.cursor_id = $2 and t.lo > $3) limit 1;
 
 -- name: gate.depend
 -- Makes every live task of plan $1 wait for parents $2 in the ways $3; they are locked and not over in that way.
@@ -50,6 +51,10 @@ where p.id = $1 and p.cursor_id is not null;
 -- Takes tasks $1 out of what they waited for: the plan that takes them up says anew what that is.
 delete from strandline.ing_task_dependency where task_id = any($1::bigint[]);
 
+-- name: gate.hold
+-- Takes what task $1 waits for: none of it ends before the end of this transaction.
+select id from strandline.ing_task where id = any(array(select requires_task_id from strandline.ing_task_dependency where task_id = $1 and not satisfied)) order by id for share;
+
 -- name: gate.inherit
 -- Tasks $2 wait for what task $1, locked, waits for.
 insert into strandline.ing_task_dependency (task_id, requires_task_id, kind_code, satisfied) select n.id, e.requires_task_id, e.kind_code, e.satisfied
@@ -62,8 +67,8 @@ select o.id from strandline.ing_plan p join strandline.ing_plan o on o.cursor_id
 join strandline.ing_task g on g.kind_code = 'GATE' and g.idempotent_key = strandline.gate_key('plan:' || o.id) and g.status_code in ('FAILED', 'CANCELLED') where p.id = $1 order by o.id;
 
 -- name: gate.of_plan
--- The gate of plan $1, while somebody waits at it.
-select id from strandline.ing_task where kind_code = 'GATE' and idempotent_key = strandline.gate_key('plan:' || $1::bigint) and status_code = 'QUEUED';
+-- The gate of plan $1, while somebody waits at it, locked: from here on nobody new comes to wait.
+select id from strandline.ing_task where kind_code = 'GATE' and idempotent_key = strandline.gate_key('plan:' || $1::bigint) and status_code = 'QUEUED' for no key update;
 
 -- name: gate.open
 -- Begins the end of gates $1, locked: a gate passes through RUNNING as every task does.
@@ -85,6 +90,10 @@ where strandline.ing_task.status_code in ('FAILED', 'CANCELLED') and excluded.st
 -- name: gate.plans
 -- Plans $1, to be waited for; none of them can close before the end of this transaction.
 select id, status_code from strandline.ing_plan where id = any($1::bigint[]) order by id for share;
+
+-- name: gate.turn
+-- Takes the turn of those who make tasks wait, before every other lock: of two who do not see each other, each could close one half of a circle.
+select pg_advisory_xact_lock(hashtextextended('strandline.dependencies', 0));
 
 -- name: gate.unmet
 -- Counts anew what tasks $1 wait for, while they are queued.

@@ -12,16 +12,18 @@ select p.id, p.plan_key, p.stream_id, p.cursor_id, p.status_code, p.reason_code,
 from strandline.ing_plan p where p.schedule_instance_id = $1 order by p.id;
 
 -- name: plan.close
--- Ends plan $1 if no task of it lives: the status is what its tasks add up to, without those that were cut anew; a plan whose tasks all went to later ones did nothing, unless those
--- have loaded its window. After plan.close_lock.
+-- Ends plan $1 if no task of it lives: the status is what its tasks add up to. Those that were split are their parts; those that a later plan took over, or cut anew, count as what became of
+-- the window. After plan.close_lock.
 update strandline.ing_plan p set finished_at = clock_timestamp(),
-  reason_code = case when c.n = 0 then 'REOPENED' else p.reason_code end, reason = case when c.n = 0 then 'all of its tasks went on in later plans' else p.reason end,
-  status_code = case when c.n = 0 then case when p.cursor_id is not null and not exists (select from unnest(int8multirange(int8range(p.window_from, p.window_to))
+  reason_code = case when c.elsewhere = c.n then 'REOPENED' else p.reason_code end, reason = case when c.elsewhere = c.n then 'all of its tasks went on in later plans' else p.reason end,
+  status_code = case when c.ok = c.n and c.n > 0 then 'SUCCEEDED'
+   when c.ok + c.elsewhere = c.n and p.cursor_id is not null and not exists (select from unnest(int8multirange(int8range(p.window_from, p.window_to))
     - coalesce((select range_agg(int8range(i.lo, i.hi)) from strandline.ing_interval i where i.cursor_id = p.cursor_id and i.generation = p.generation and i.hi > p.window_from and i.lo < p.window_to), '{}')) r)
-   then 'SUCCEEDED' else 'CANCELLED' end when c.ok = c.n then 'SUCCEEDED' when c.ok > 0 then 'PARTIAL' when c.failed > 0 then 'FAILED' else 'CANCELLED' end
+   then 'SUCCEEDED' when c.ok > 0 then 'PARTIAL' when c.failed > 0 then 'FAILED' else 'CANCELLED' end
 from (select count(*) n, count(*) filter (where status_code = 'SUCCEEDED') ok, count(*) filter (where status_code = 'FAILED') failed,
-    count(*) filter (where status_code in ('QUEUED', 'RUNNING')) live
-  from strandline.ing_task where plan_id = $1 and reason_code is distinct from 'SPLIT') c
+    count(*) filter (where status_code in ('QUEUED', 'RUNNING')) live,
+    count(*) filter (where status_code in ('FAILED', 'CANCELLED') and (select s.superseded from strandline.ing_plan_slice s where s.id = t.slice_id)) elsewhere
+  from strandline.ing_task t where plan_id = $1 and reason_code is distinct from 'SPLIT') c
 where p.id = $1 and p.status_code = 'ACTIVE' and c.live = 0 returning p.status_code;
 
 -- name: plan.close_lock

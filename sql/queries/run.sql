@@ -98,11 +98,11 @@ update strandline.ing_task_run u set status_code = 'LOST', end_reason_code = 'LE
 from l where u.task_id = l.task_id and u.attempt_no = l.attempt_no returning u.task_id;
 
 -- name: run.reap_lock
--- Takes up to $1 running tasks whose lease has passed.
-select t.id, t.attempt_no, t.cancel_requested_at is not null as cancel, t.losses, t.max_losses, t.plan_id,
+-- Takes up to $1 running tasks whose lease has passed; tied are those for which others wait.
+select t.id, exists (select from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) as tied, t.attempt_no, t.cancel_requested_at is not null as cancel, t.losses, t.max_losses, t.plan_id,
   coalesce((select r.batch_no > t.batch_no from strandline.ing_task_run r where r.task_id = t.id and r.attempt_no = t.attempt_no), false) as progressed
 from strandline.ing_task t where t.status_code = 'RUNNING' and t.id = any(array(
- select task_id from strandline.ing_task_run where status_code in ('PLANNED', 'RUNNING') and finished_at is null and leased_until < clock_timestamp())) order by t.id limit $1 for no key update skip locked;
+ select task_id from strandline.ing_task_run where status_code in ('PLANNED', 'RUNNING') and finished_at is null and leased_until < clock_timestamp())) order by t.id limit $1 for no key update of t skip locked;
 
 -- name: run.renew
 -- Renews runs ($1 tasks, $2 attempts) by $3 microseconds and brings back what is wished of them: the end, a pause, or the end of their worker. Never waits: a missing row has its page open, or is over.

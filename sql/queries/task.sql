@@ -1,4 +1,4 @@
--- Moves of tasks. Every exit of a task is the same sequence: task.lock, the end of its run, task.leave, mutex.admit.
+-- Moves of tasks. Every exit of a task is the same sequence: task.lock or task.lock_below, the end of its run, task.leave, mutex.admit.
 
 -- name: task.admit
 -- Lets waiting tasks of keys $1 through their gates, as many as are free.
@@ -45,8 +45,9 @@ select r.id as run_id, r.task_id, r.attempt_no, r.walk_no, r.batch_no, r.checkpo
 from r join u on u.id = r.task_id join strandline.ing_plan_slice s on s.id = u.slice_id order by u.priority, u.scheduled_at, u.id;
 
 -- name: task.deadline_due
--- Up to $1 queued tasks whose deadline has passed.
-select id from strandline.ing_task where status_code = 'QUEUED' and deadline_at <= clock_timestamp() order by deadline_at limit $1 for no key update skip locked;
+-- Up to $1 queued tasks whose deadline has passed, and whether others wait for them.
+select t.id, exists (select from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) as tied
+from strandline.ing_task t where t.status_code = 'QUEUED' and t.deadline_at <= clock_timestamp() order by t.deadline_at limit $1 for no key update of t skip locked;
 
 -- name: task.doomed
 -- Queued descendants that tasks $1 take down with them. Lateral, and by key: a join may read every task, whatever few there are.
@@ -91,10 +92,16 @@ with v as materialized (select t.id, t.plan_id, t.attempt_no, t.mutex_key, t.mut
 select v.id, v.plan_id, v.want, array(select mutex_key from v where mutex_key is not null union select mutex_key from k where mutex_key is not null) as admit from v;
 
 -- name: task.lock
--- Takes tasks $1 and the children that their exit will touch, in order of id. It does not see who has come to wait for them while it waited: task.leave does.
+-- Takes tasks $1 and the children that their success will touch, in order of id. It does not see who has come to wait for them while it waited: task.leave does.
 select t.id, t.status_code, t.attempt_no, t.cancel_requested_at is not null as cancel, t.held, t.batch_no, t.failures, t.losses, t.max_attempts, t.max_losses, t.plan_id, t.cursor_id
 from strandline.ing_task t where t.id = any(array(select unnest($1::bigint[]) union
  select task_id from strandline.ing_task_dependency where requires_task_id = any($1::bigint[]) and not satisfied)) order by t.id for no key update;
+
+-- name: task.lock_below
+-- Takes tasks $1 and all that wait for them, also behind others, in order of id: what their fall may touch.
+with recursive w(id) as (select unnest($1::bigint[])
+  union select n.task_id from w cross join lateral (select e.task_id from strandline.ing_task_dependency e where e.requires_task_id = w.id and not e.satisfied offset 0) n)
+select t.id, t.status_code, t.batch_no, t.failures, t.max_attempts from strandline.ing_task t where t.id = any(array(select id from w)) order by t.id for no key update;
 
 -- name: task.look
 -- Task $1 as it stands.
@@ -119,9 +126,10 @@ select id from strandline.ing_task where cursor_id = $1 and generation > 0 and s
 select id from strandline.ing_task where plan_id = $1 and status_code = any($2::text[]) order by id;
 
 -- name: task.orphans
--- Up to $1 queued tasks of local providers whose process has not been seen for $2 microseconds.
-select x.id from strandline.ing_worker w join strandline.ing_plan p on p.pool = 'local:' || w.worker and p.status_code = 'ACTIVE' cross join lateral (select t.id from strandline.ing_task t
-  where t.plan_id = p.id and t.status_code = 'QUEUED' limit $1 for no key update skip locked) x
+-- Up to $1 queued tasks of local providers whose process has not been seen for $2 microseconds, and whether others wait for them.
+select x.id, x.tied from strandline.ing_worker w join strandline.ing_plan p on p.pool = 'local:' || w.worker and p.status_code = 'ACTIVE' cross join lateral (select t.id,
+  exists (select from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) as tied from strandline.ing_task t
+  where t.plan_id = p.id and t.status_code = 'QUEUED' limit $1 for no key update of t skip locked) x
 where w.status_code = 'STOPPED' or w.heartbeat_at < clock_timestamp() - $2::bigint * interval '1 microsecond' limit $1;
 
 -- name: task.pause
@@ -151,7 +159,7 @@ update strandline.ing_task t set status_code = 'QUEUED', attempt_no = t.attempt_
  deadline_at = case when t.deadline_at > clock_timestamp() then t.deadline_at end, scheduled_at = clock_timestamp(), mutex_waiting = t.mutex_key is not null,
  unmet = (select count(*) from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied)
 where t.id = $1 and t.status_code in ('FAILED', 'CANCELLED') and not exists (select 1 from strandline.ing_task_dependency e join strandline.ing_task p on p.id = e.requires_task_id
-  where e.task_id = t.id and e.kind_code = 'ALL_SUCCEEDED' and not e.satisfied and p.status_code in ('FAILED', 'CANCELLED')) returning t.id, t.attempt_no, t.mutex_key;
+  where e.task_id = t.id and e.kind_code = 'ALL_SUCCEEDED' and not e.satisfied and p.status_code in ('FAILED', 'CANCELLED')) returning t.id, t.attempt_no, t.mutex_key, t.unmet;
 
 -- name: task.retry_find
 -- Closed tasks $1, the descendants that fell with them and the gates between them (their plan in gate_plan), with what a retry has to check first.

@@ -39,14 +39,15 @@ from (select cursor_id, sequence_no, prev_hash, prev_value, lag(sequence_no) ove
 where (e.s is null and e.sequence_no <> 1) or (e.s is not null and (e.sequence_no <> e.s + 1 or e.prev_hash is distinct from e.h or e.prev_value is distinct from e.v));
 
 -- name: verify.check_closed_plans
--- A closed plan ($1 its cursor) has no live task, and the status that its tasks give while it still holds them all.
+-- A closed plan ($1 its cursor) has no live task, and the status that its tasks give while it still holds them all. One that has succeeded may hold cuts that were superseded: others have loaded them.
 select 'plan:' || p.id as subject, case when c.live > 0 then format('it is %s and %s of its tasks are not over', p.status_code, c.live)
   else format('it is %s, and its tasks add up to %s', p.status_code, c.adds_up) end as message
 from strandline.ing_plan p join (select plan_id, count(*) as n, count(*) filter (where status_code in ('QUEUED', 'RUNNING')) as live,
     case when count(*) filter (where status_code = 'SUCCEEDED') = count(*) then 'SUCCEEDED' when count(*) filter (where status_code = 'SUCCEEDED') > 0 then 'PARTIAL'
-      when count(*) filter (where status_code = 'FAILED') > 0 then 'FAILED' else 'CANCELLED' end as adds_up
-  from strandline.ing_task where reason_code is distinct from 'SPLIT' group by 1) c on c.plan_id = p.id
-where ($1::bigint is null or p.cursor_id = $1) and p.status_code <> 'ACTIVE' and (c.live > 0 or (c.n = p.total_slices and c.adds_up <> p.status_code));
+      when count(*) filter (where status_code = 'FAILED') > 0 then 'FAILED' else 'CANCELLED' end as adds_up,
+    count(*) filter (where status_code in ('FAILED', 'CANCELLED') and not (select s.superseded from strandline.ing_plan_slice s where s.id = t.slice_id)) as missed
+  from strandline.ing_task t where reason_code is distinct from 'SPLIT' group by 1) c on c.plan_id = p.id
+where ($1::bigint is null or p.cursor_id = $1) and p.status_code <> 'ACTIVE' and (c.live > 0 or (c.n = p.total_slices and c.adds_up <> p.status_code and (p.status_code <> 'SUCCEEDED' or c.missed > 0)));
 
 -- name: verify.check_coverage_overlap
 -- Finished parts of one generation of cursor $1 do not overlap.

@@ -137,6 +137,7 @@ def cases(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     )  # fmt: skip
 
     yield Case("task.lock", (held,), "task_pkey task_dependency_children", 2_000)
+    yield Case("task.lock_below", (held,), "task_pkey task_dependency_children", 2_500)
     yield Case("task.leave", (held, "SUCCEEDED", "DONE", 0, 0, 0), "task_pkey task_run", 2_500, 3 * GROUP)
     parent = ([ledger.task(PARENT)], "SUCCEEDED", "DONE", 0, 0, 0)
     yield Case("task.leave", parent, "task_dependency_children task_pkey", 9_000, 300, "frees a hundred children")

@@ -371,8 +371,11 @@ def come_to_rest(ledger: _core.Ledger, database: Database) -> None:
         for code in SOURCES:  # those that wait for a stream wait until somebody loads what of it was given up
             ledger.plan(request(0, IDS, **stream(code)))
         left = database.rows(
-            "select id, kind_code, status_code, reason_code, pool, unmet, mutex_waiting, held, scheduled_at, plan_id"
-            " from strandline.ing_task where status_code in ('QUEUED', 'RUNNING') limit 5"
+            "select t.id, t.status_code, t.reason_code, t.mutex_waiting, t.held, t.unmet, p.id as parent, p.kind_code,"
+            " p.status_code as its_status, p.params from strandline.ing_task t"
+            " left join strandline.ing_task_dependency e on e.task_id = t.id and not e.satisfied"
+            " left join strandline.ing_task p on p.id = e.requires_task_id"
+            " where t.status_code in ('QUEUED', 'RUNNING') order by t.id limit 5"
         )
         assert time.monotonic() < deadline, f"stuck: {left}"
     ledger.reap(100, LEASE)
@@ -387,6 +390,35 @@ def finish_or_end(ledger: _core.Ledger, runs: list[_core.Run]) -> None:
             ledger.commit(run, TARGET, [whole(run)], done=True, lease=10_000_000)
         except Cancelled:
             ledger.end_cancelled(run)
+
+
+def test_the_reaper_takes_what_falls_in_the_order_of_ids(
+    open_ledger: OpenLedger, database: Database, held: Callable[..., Held], background: Background, dsn: str
+) -> None:
+    """Two tasks fall, and the earlier one has the later child. Somebody holds one and asks for the other."""
+    ledger = prepared(open_ledger, database)
+    ledger.plan(request(0, 20, **stream("meter")))
+    runs = ledger.claim("suite:1:0", 2, 1, pool="default")
+    first, second = (run.task_id for run in runs)
+    assert ledger.cancel({"task": first}, "suite", "so")
+    assert ledger.cancel({"task": second}, "suite", "so")
+    database.wait_until_lease_over(runs[1])
+    children = []
+    for source, parent in (("valve", second), ("pump", first)):
+        made = ledger.plan(request(0, 10, **stream(source), depends_on=[{"task": parent, "resolved": False}]))
+        children.append(database.value("select id from strandline.ing_task where plan_id = $1", made["plan_id"]))
+    other = held()
+    with counted(dsn) as deadlocks:
+        other.run("task.lock", children[:1])
+        reaping = background(ledger.reap, 100, LEASE)
+        database.wait_until_blocked(ledger.backend_pid, other.pid)
+        other.run("task.lock", children[1:])
+        other.commit()
+        reaping.result(PATIENCE)
+        other.connection.close()
+        ledger.close()
+        assert deadlocks() == 0
+    assert not database.value("select count(*) from strandline.ing_task where status_code in ('QUEUED', 'RUNNING')")
 
 
 def test_the_counter_sees_a_deadlock(

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
-from fix_dependency import EDGE, WAITS, Plan, asked, fail, on, only_task, plan_status, resolve, state
+from fix_dependency import EDGE, WAITS, Plan, asked, fail, on, only_task, plan_status, resolve, state, states
 from fix_ledger import TARGET, Background, Database, Held, OpenLedger, claim, finish, finish_all, query, request, wrong
 from fix_proxy import Proxy
 
 from strandline import _core
-from strandline.errors import Conflict
+from strandline.errors import ConfigError, Conflict
 
 NOTHING = {"rows": None, "deleted": None, "before": None, "after": None, "size": 0, "started": 0}  # an empty page
 
@@ -151,6 +151,34 @@ def test_a_parent_ends_while_the_planner_of_its_child_is_held(
     assert state(database, child)[2] == 0
     assert len(claim(ledger, child)) == 1
     assert "dependencies" not in {each["check"] for each in ledger.verify()}
+
+
+def test_a_child_is_split_while_its_parent_ends_that_has_not_seen_it(
+    ledger: _core.Ledger,
+    open_ledger: OpenLedger,
+    proxy: Proxy,
+    held: Callable[..., Held],
+    database: Database,
+    background: Background,
+) -> None:
+    """The end took its locks before there was a child. Its parts come to wait where it has looked already."""
+    (run,) = claim(ledger, ledger.plan(request(0, 10)))
+    planner, operator, worker = open_ledger(proxy.dsn), open_ledger(), held()
+    stop = proxy.stop_at("plan.tasks_copy")
+    a = background(planner.plan, asked("gauge", 0, 10, on(task=run.task_id)))
+    stop.wait()
+    b = background(worker.run, "task.lock", [run.task_id])
+    database.wait_until_blocked(worker.pid, by=planner.backend_pid)
+    stop.forward()
+    child = a.result()
+    assert [row["id"] for row in b.result()] == [run.task_id]
+    c = background(operator.split, only_task(database, child), '{"strategy": "ID", "step": 5}', "suite")
+    database.wait_until_blocked(operator.backend_pid, by=worker.pid)
+    worker.run("task.leave", [run.task_id], "SUCCEEDED", "DONE", 0, 0, 0)
+    worker.commit()
+    c.result()
+    assert [status for status, _ in states(database, child)] == ["CANCELLED", "QUEUED", "QUEUED"]
+    assert len(claim(ledger, child)) == 2
 
 
 def test_who_waits_read_with_the_lock_wrong_form_breaks(
@@ -326,3 +354,77 @@ def test_a_retry_of_a_task_while_a_child_is_planned_on_it(
     assert b.result() == [run.task_id, only_task(database, child)]
     assert state(database, child)[::2] == ("QUEUED", 1)
     assert [plan_status(database, plan) for plan in (parent, child)] == ["ACTIVE", "ACTIVE"]
+
+
+# Circles --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_does_not_close_a_circle(ledger: _core.Ledger, database: Database) -> None:
+    """Nobody waits for what is cancelled, so that others may come to wait until somebody loads its window."""
+    gauge = ledger.plan(asked("gauge", 0, 10))
+    valve = ledger.plan(asked("valve", 0, 20, on(cursor=gauge["cursor_id"])))
+    meter = ledger.plan(asked("meter", 0, 20, on(plan=valve["plan_id"])))
+    ledger.cancel({"plan": meter["plan_id"]}, "suite")
+    last = ledger.plan(asked("gauge", 10, 20, on(cursor=meter["cursor_id"])))
+    with pytest.raises(Conflict, match=f"plan:{meter['plan_id']} waits for plan {valve['plan_id']}, which has come to"):
+        ledger.retry({"plan": meter["plan_id"]}, "suite")
+    assert states(database, meter) == [("CANCELLED", "CANCELLED")] * 2
+    assert plan_status(database, meter) == "CANCELLED"
+    # As the message says: its window without the dependency, and everything ends.
+    again = ledger.plan(asked("meter", 0, 20))
+    for plan in (gauge, again, last, valve):
+        finish_all(ledger, plan)
+        ledger.fold_all()
+        assert ledger.close_plan(plan["plan_id"]) == "SUCCEEDED"
+
+
+def test_two_planners_do_not_close_a_circle(
+    ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
+) -> None:
+    """Neither sees what the other has not committed: they take turns."""
+    gauge, valve = (ledger.plan(asked(code, 0, 10)) for code in ("gauge", "valve"))
+    one, other = open_ledger(proxy.dsn), open_ledger()
+    held = proxy.stop_at("plan.tasks_copy")
+    a = background(one.plan, asked("gauge", 10, 20, on(cursor=valve["cursor_id"])))
+    held.wait()
+    b = background(other.plan, asked("valve", 10, 20, on(cursor=gauge["cursor_id"])))
+    database.wait_until_blocked(other.backend_pid, by=one.backend_pid)
+    held.forward()
+    a.result()
+    with pytest.raises(ConfigError, match=r"gauge>.* waits for this plan's own window"):
+        b.result()
+
+
+def test_a_retry_and_a_planner_do_not_close_a_circle(
+    ledger: _core.Ledger, open_ledger: OpenLedger, proxy: Proxy, database: Database, background: Background
+) -> None:
+    gauge = ledger.plan(asked("gauge", 0, 10))
+    meter = ledger.plan(asked("meter", 0, 20, on(cursor=gauge["cursor_id"])))
+    ledger.cancel({"plan": meter["plan_id"]}, "suite")
+    planner, retrier = open_ledger(proxy.dsn), open_ledger()
+    held = proxy.stop_at("plan.tasks_copy")
+    a = background(planner.plan, asked("gauge", 10, 20, on(cursor=meter["cursor_id"])))
+    held.wait()
+    b = background(retrier.retry, {"plan": meter["plan_id"]}, "suite")
+    database.wait_until_blocked(retrier.backend_pid, by=planner.backend_pid)
+    held.forward()
+    a.result()
+    with pytest.raises(Conflict, match=r"waits for gauge>.*, which has come to wait for it"):
+        b.result()
+
+
+def test_what_two_have_let_down_stays_fallen_when_one_of_them_is_mended(
+    ledger: _core.Ledger, database: Database
+) -> None:
+    """Another plan loads what the one has failed to: whoever closes that plan is not told of the other."""
+    gauge, valve = (ledger.plan(asked(code, 0, 10)) for code in ("gauge", "valve"))
+    child = ledger.plan(asked("meter", 0, 10, on(plan=gauge["plan_id"]), on(plan=valve["plan_id"])))
+    ledger.cancel({"plan": gauge["plan_id"]}, "suite")
+    ledger.cancel({"plan": valve["plan_id"]}, "suite")
+    again = ledger.plan(asked("gauge", 0, 10, step=5))
+    finish_all(ledger, again)
+    ledger.fold_all()
+    assert ledger.close_plan(again["plan_id"]) == "SUCCEEDED"
+    assert state(database, child)[:2] == ("FAILED", "UPSTREAM_FAILED")
+    ledger.retry({"plan": valve["plan_id"]}, "suite")
+    assert state(database, child)[::2] == ("QUEUED", 1)

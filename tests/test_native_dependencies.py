@@ -108,7 +108,7 @@ def test_a_plan_waits_until_a_stream_is_covered(ledger: _core.Ledger, database: 
     assert ledger.verify() == []
 
 
-def test_cycles_are_refused(ledger: _core.Ledger) -> None:
+def test_circles_are_refused(ledger: _core.Ledger) -> None:
     one = ledger.plan(request(0, 10))
     two = ledger.plan(asked("gauge", 0, 10, on(cursor=one["cursor_id"])))
     with pytest.raises(ConfigError, match="would wait for itself"):

@@ -307,4 +307,4 @@ def test_a_task_that_is_delayed_starts_when_it_is_due(
         "select extract(epoch from r.created_at - t.scheduled_at)::float8 from strandline.ing_task t"
         " join strandline.ing_task_run r on r.task_id = t.id"
     )
-    assert -0.1 < late < 0.5
+    assert -0.1 < late < 5  # and not ten, as long as it sleeps when nothing is to come

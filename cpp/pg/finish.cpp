@@ -40,7 +40,8 @@ bool finish_together(Session& session, std::vector<Run>& runs, const Target& tar
     his.push_back(run.hi.value_or(0) == INT64_MAX ? run.lo.value_or(0) + 1 : run.hi.value_or(0));
     slices.push_back(run.slice_id);
   }
-  lock_tasks(transaction, tasks);
+  for (const auto& row : lock_tasks(transaction, tasks))
+    if (boolean(row, "cancel")) return false;
   const auto fenced = transaction.run(
       "run.finish",
       Params{tasks,      attempts,  ids_of_runs, walks,     ids,           b.before,        b.after,         b.records,

@@ -113,7 +113,7 @@ Parents lock_parents(Transaction& transaction, const PlanRequest& request, std::
       out.fallen = out.fallen || over;
     }
   };
-  // Gates have smaller ids than tasks, so this is the ascending order in which every other verb takes them.
+  // Gates before tasks, as every other verb takes them; among gates, those who make others wait take turns.
   take(lock({}, lax), true);
   take(lock({}, strict), false);
   const auto found = lock(ids, {});

@@ -12,7 +12,7 @@
 
 namespace strandline::pg {
 
-// What the tasks of a new plan wait for: task ids, ascending, each with its kind, and whether any of them has fallen already.
+// What the tasks of a new plan wait for: ids of gates and tasks, each with its kind, and whether any of them has fallen already.
 struct Parents {
   std::vector<std::int64_t> ids;
   std::vector<std::string> kinds;  // ALL_SUCCEEDED, ALL_RESOLVED

@@ -316,7 +316,7 @@ PlanResult plan(Session& session, const json& asked) {
   const Enrolled registered =
       session.transact(page_limits, [&](Transaction& transaction) { return enroll(transaction, request, window); });
   if (request.mutex_key) {
-    // Not in the planning transaction, which would hold the gate while it cuts its slices.
+    // Not in the planning transaction, which would hold the mutex while it cuts its slices.
     session.transact(page_limits, [&](Transaction& transaction) {
       transaction.run("task.mutex", Params{*request.mutex_key, request.mutex_slots});
     });
@@ -358,7 +358,7 @@ std::optional<std::string> close_one(Session& session, std::int64_t plan, std::s
   });
   if (!closable) return std::nullopt;
   // A gate behind it may have a million tasks: the limits of a plan.
-  return session.transact(plan_limits, [&](Transaction& transaction) -> std::optional<std::string> {
+  auto closed_as = session.transact(plan_limits, [&](Transaction& transaction) -> std::optional<std::string> {
     // Two statements: the second sees what the lock waited for.
     if (transaction.run("plan.close_lock", Params{plan}).empty()) return std::nullopt;
     const auto closed = transaction.run("plan.close", Params{plan});
@@ -367,6 +367,13 @@ std::optional<std::string> close_one(Session& session, std::int64_t plan, std::s
     for (const auto other : end_gate(transaction, plan, status)) fallen.insert(other);
     return status;
   });
+  if (!closed_as || (*closed_as != "SUCCEEDED" && *closed_as != "PARTIAL")) return closed_as;
+  // It may have loaded what an earlier plan failed to, for whose sake others have fallen.
+  const auto mended = session.transact(
+      page_limits, [&](Transaction& transaction) { return transaction.run("gate.mended", Params{plan}); });
+  for (const auto& row : mended)
+    revive(session, integer(row, "id"), "plan " + std::to_string(plan) + " has loaded what was missing of it");
+  return closed_as;
 }
 
 }  // namespace
@@ -375,21 +382,6 @@ std::optional<std::string> close_plan(Session& session, std::int64_t plan) {
   std::set<std::int64_t> fallen;
   auto status = close_one(session, plan, fallen);
   close_plans(session, std::move(fallen));
-  if (status && *status == "SUCCEEDED") {
-    // It may have taken up what failed in an earlier plan, for whose sake others have fallen.
-    const auto mended = session.transact(
-        page_limits, [&](Transaction& transaction) { return transaction.run("gate.mended", Params{plan}); });
-    for (const auto& row : mended) {
-      Subject earlier;
-      earlier.plan = integer(row, "id");
-      try {
-        retry(session, earlier, "strandline", "plan " + std::to_string(plan) + " has loaded what was missing of it");
-      } catch (const core::Error& error) {
-        // What cannot go on stays fallen, and says why to whoever asks for it.
-        if (error.code() != core::ErrorCode::Conflict) throw;
-      }
-    }
-  }
   return status;
 }
 

@@ -219,10 +219,11 @@ std::vector<std::int64_t> retryable(Transaction& transaction, const pqxx::result
 
 }  // namespace
 
-std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& subject, Held& held) {
+std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& subject, Held& held, bool dependents) {
   std::vector<std::int64_t> queued;
   if (held.turn) transaction.run("gate.turn");
-  auto wanted = find_tasks(transaction, subject, {"FAILED", "CANCELLED"});
+  std::vector<std::int64_t> wanted;
+  if (!dependents) wanted = find_tasks(transaction, subject, {"FAILED", "CANCELLED"});
   std::set<std::int64_t> plans;
   if (subject.plan != 0) {
     // Later plans may have loaded its window: then those who waited for it in vain go on.
@@ -239,7 +240,7 @@ std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& s
   if (tasks.empty()) return queued;
   lock_tasks(transaction, tasks);
   // A child that was planned on one of them while the lock was waited for was born fallen.
-  if (find_closed(transaction, wanted, held).size() != rows.size()) throw More{};
+  if (ids(find_closed(transaction, wanted, held)) != ids(rows)) throw More{};
   std::vector<std::string> keys;
   std::vector<std::int64_t> waiting;
   bool any = false;
@@ -269,16 +270,36 @@ std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& s
   return queued;
 }
 
+namespace {
+
 std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
-                                const std::string& reason) {
+                                const std::string& reason, bool dependents) {
   Held held;
   auto out = transact_held(session, plan_limits, [&](Transaction& transaction) {
-    auto queued = queue_again(transaction, subject, held);
+    auto queued = queue_again(transaction, subject, held, dependents);
     if (!queued.empty()) audit(transaction, "retry", subject, actor, reason, queued);
     return queued;
   });
   let_go(session, held);
   return out;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
+                                const std::string& reason) {
+  return retry(session, subject, actor, reason, false);
+}
+
+void revive(Session& session, std::int64_t plan, const std::string& reason) {
+  Subject of;
+  of.plan = plan;
+  try {
+    retry(session, of, "strandline", reason, true);
+  } catch (const core::Error& error) {
+    // What cannot go on stays fallen, and says why to whoever asks for it.
+    if (error.code() != core::ErrorCode::Conflict) throw;
+  }
 }
 
 void let_go(Session& session, const Held& held) {

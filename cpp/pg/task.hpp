@@ -93,8 +93,9 @@ struct Held {
 };
 
 // Queues closed tasks again in a transaction, with the descendants that fell with them and the gates between, and opens their plans.
-// Returns the tasks. Throws Conflict, More.
-std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& subject, Held& held);
+// Returns the tasks. With `dependents`, of a plan whose window others have loaded, only those who wait for it. Throws Conflict, More.
+std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& subject, Held& held,
+                                      bool dependents = false);
 
 // After its commit: folds what was left to the holder of the cursors, closes plans that were opened for nothing.
 void let_go(Session& session, const Held& held);
@@ -103,6 +104,9 @@ void let_go(Session& session, const Held& held);
 // for a task whose window has been loaded or taken since, or was cut anew.
 std::vector<std::int64_t> retry(Session& session, const Subject& subject, const std::string& actor,
                                 const std::string& reason);
+
+// Lets those go on who have waited for a plan in vain, if others have loaded its window.
+void revive(Session& session, std::int64_t plan, const std::string& reason);
 
 // Admits tasks that have become due to mutexes that are free: a delay, a rest or a backoff is over, and nobody left to see it. True
 // when any was let through.

@@ -39,6 +39,17 @@ comment on function strandline.gate_key(text) is 'The key of the gate of plan:ID
 -- three quarters of what a fold cost. The plans outlive what the tables held when they were made, so the settings leave them
 -- nothing but indexes and one look for each row.
 
+-- Whether all of a plan's window is loaded, by whomever.
+create function strandline.plan_loaded(plan_in bigint) returns boolean
+language sql stable as $function$
+  select p.cursor_id is not null and not exists (select from unnest(int8multirange(int8range(p.window_from, p.window_to))
+    - coalesce((select range_agg(int8range(i.lo, i.hi)) from strandline.ing_interval i
+        where i.cursor_id = p.cursor_id and i.generation = p.generation and i.hi > p.window_from and i.lo < p.window_to), '{}')
+    - coalesce((select range_agg(int8range(v.lo, v.hi)) from strandline.ing_coverage v
+        where v.cursor_id = p.cursor_id and v.generation = p.generation and v.event_sequence_no is null and v.hi > p.window_from and v.lo < p.window_to), '{}')) r)
+  from strandline.ing_plan p where p.id = plan_in;
+$function$;
+
 create function strandline.fold_merge(cursor_in bigint, generation_in bigint, origin_in bigint, los_in bigint[], his_in bigint[]) returns bigint
 language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off as $function$
 declare

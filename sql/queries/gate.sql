@@ -40,12 +40,8 @@ where e.task_id = any($1::bigint[]) and not e.satisfied and e.kind_code = 'ALL_S
 
 -- name: gate.fallen_of_plan
 -- The gate of plan $1 where it fell, and whether all of the plan's window is loaded now, by whomever.
-select g.id, not exists (select from unnest(int8multirange(int8range(p.window_from, p.window_to))
-  - coalesce((select range_agg(int8range(i.lo, i.hi)) from strandline.ing_interval i where i.cursor_id = p.cursor_id and i.generation = p.generation and i.hi > p.window_from and i.lo < p.window_to), '{}')
-  - coalesce((select range_agg(int8range(v.lo, v.hi)) from strandline.ing_coverage v where v.cursor_id = p.cursor_id and v.generation = p.generation and v.event_sequence_no is null
-     and v.hi > p.window_from and v.lo < p.window_to), '{}')) r) as loaded
-from strandline.ing_plan p join strandline.ing_task g on g.kind_code = 'GATE' and g.idempotent_key = strandline.gate_key('plan:' || p.id) and g.status_code in ('FAILED', 'CANCELLED')
-where p.id = $1 and p.cursor_id is not null;
+select g.id, strandline.plan_loaded($1) as loaded from strandline.ing_task g
+where g.kind_code = 'GATE' and g.idempotent_key = strandline.gate_key('plan:' || $1::bigint) and g.status_code in ('FAILED', 'CANCELLED');
 
 -- name: gate.forget
 -- Takes tasks $1 out of what they waited for: the plan that takes them up says anew what that is.

@@ -17,8 +17,7 @@ from strandline.ing_plan p where p.schedule_instance_id = $1 order by p.id;
 update strandline.ing_plan p set finished_at = clock_timestamp(),
   reason_code = case when c.elsewhere = c.n then 'REOPENED' else p.reason_code end, reason = case when c.elsewhere = c.n then 'all of its tasks went on in later plans' else p.reason end,
   status_code = case when c.ok = c.n and c.n > 0 then 'SUCCEEDED'
-   when c.ok + c.elsewhere = c.n and p.cursor_id is not null and not exists (select from unnest(int8multirange(int8range(p.window_from, p.window_to))
-    - coalesce((select range_agg(int8range(i.lo, i.hi)) from strandline.ing_interval i where i.cursor_id = p.cursor_id and i.generation = p.generation and i.hi > p.window_from and i.lo < p.window_to), '{}')) r)
+   when c.ok + c.elsewhere = c.n and strandline.plan_loaded(p.id)
    then 'SUCCEEDED' when c.ok > 0 then 'PARTIAL' when c.failed > 0 then 'FAILED' else 'CANCELLED' end
 from (select count(*) n, count(*) filter (where status_code = 'SUCCEEDED') ok, count(*) filter (where status_code = 'FAILED') failed,
     count(*) filter (where status_code in ('QUEUED', 'RUNNING')) live,
@@ -133,7 +132,7 @@ select strandline.partition_ahead($1::bigint);
 
 -- name: plan.pools
 -- The pools in which the tasks of plans $1 lie.
-select p.id, coalesce(p.pool, (select t.pool from strandline.ing_task t where t.plan_id = p.id limit 1), 'default') as pool from strandline.ing_plan p where p.id = any($1::bigint[]) order by p.id;
+select p.id, coalesce(p.pool, 'default') as pool from strandline.ing_plan p where p.id = any($1::bigint[]) order by p.id;
 
 -- name: plan.reopen
 -- Queues closed tasks again for plan $1: $2 ids, ascending, locked; $3 priority, $4 pool, $5 mutex key, $6 max_attempts, $7 max_losses, $8 delay in microseconds, $9 deadline, $10 whether they are held.

@@ -1,7 +1,7 @@
--- Moves of tasks. Every exit of a task is the same sequence: task.lock or task.lock_below, the end of its run, task.leave, mutex.admit.
+-- Moves of tasks. Every exit of a task is the same sequence: task.lock or task.lock_below, the end of its run, task.leave, task.admit.
 
 -- name: task.admit
--- Lets waiting tasks of keys $1 through their gates, as many as are free.
+-- Lets waiting tasks of keys $1 through their mutexes, as many as are free.
 with m as materialized (select key, slots - admitted as free from strandline.ing_mutex where key = any($1::text[]) and admitted < slots order by key for no key update),
  w as materialized (select x.id, m.key from m cross join lateral (select id from strandline.ing_task where mutex_key = m.key and mutex_waiting and status_code = 'QUEUED'
    and unmet = 0 and not held and scheduled_at <= clock_timestamp() order by priority, scheduled_at, id limit m.free for no key update skip locked) x),
@@ -93,8 +93,7 @@ select v.id, v.plan_id, v.want, array(select mutex_key from v where mutex_key is
 
 -- name: task.lock
 -- Takes tasks $1 and the children that their success will touch, in order of id. It does not see who has come to wait for them while it waited: task.leave does.
-select t.id, t.status_code, t.attempt_no, t.cancel_requested_at is not null as cancel, t.held, t.batch_no, t.failures, t.losses, t.max_attempts, t.max_losses, t.plan_id, t.cursor_id
-from strandline.ing_task t where t.id = any(array(select unnest($1::bigint[]) union
+select t.id, t.cancel_requested_at is not null as cancel from strandline.ing_task t where t.id = any(array(select unnest($1::bigint[]) union
  select task_id from strandline.ing_task_dependency where requires_task_id = any($1::bigint[]) and not satisfied)) order by t.id for no key update;
 
 -- name: task.lock_below
@@ -108,12 +107,12 @@ select t.id, t.status_code, t.batch_no, t.failures, t.max_attempts from strandli
 select t.id, t.plan_id, t.cursor_id, t.status_code, t.last_error from strandline.ing_task t where t.id = $1 and t.kind_code <> 'GATE';
 
 -- name: task.mutex
--- Makes the gate $1 if it is new; it lets $2 through at once, null for as many as it does already (one, when new).
+-- Makes the mutex $1 if it is new; it lets $2 through at once, null for as many as it does already (one, when new).
 insert into strandline.ing_mutex as m (key, slots) values ($1, coalesce($2::int, 1))
 on conflict (key) do update set slots = $2::int where $2::int is not null and m.slots <> $2::int;
 
 -- name: task.mutex_idle
--- Gates that are free while a due task waits before them.
+-- Mutexes that are free while a due task waits for them.
 select m.key from strandline.ing_mutex m where m.admitted < m.slots and exists (select from generate_series(1, 9) p(priority), lateral (select from strandline.ing_task t
   where t.mutex_key = m.key and t.priority = p.priority and t.mutex_waiting and t.status_code = 'QUEUED' and t.unmet = 0 and not t.held and t.scheduled_at <= statement_timestamp() limit 1) x);
 

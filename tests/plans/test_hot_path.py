@@ -210,7 +210,9 @@ def wrong_forms(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     yield form("task.claim", (by_row[0], by_time), values=behind, uses="", note="all of a plan is due at one time")
     now = ("t.scheduled_at <= statement_timestamp()", "t.scheduled_at <= clock_timestamp()")
     yield form("task.claim", now, note="a volatile clock is a filter: what rests is read")
-    yield form("task.deadline_due", ("order by deadline_at", "order by id"), note="walks the primary key for its order")
+    yield form(
+        "task.deadline_due", ("order by t.deadline_at", "order by t.id"), note="walks the primary key for its order"
+    )
     yield form(
         "task.doomed", (" and not satisfied", ""), (" and not e.satisfied", ""), note="no index has the satisfied"
     )

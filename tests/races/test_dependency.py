@@ -195,8 +195,8 @@ def test_who_waits_read_with_the_lock_wrong_form_breaks(
     tied = wrong(
         "task.lock",
         (
-            "t.cursor_id",
-            "t.cursor_id, exists (select from strandline.ing_task_dependency where requires_task_id = t.id) as tied",
+            " as cancel",
+            " as cancel, exists (select from strandline.ing_task_dependency where requires_task_id = t.id) as tied",
         ),
     )
     waiting = background(worker.text, tied, [run.task_id])
@@ -299,7 +299,7 @@ def test_a_fall_that_looks_once_wrong_form_breaks(
     resolve(worker, first, "FAILED")
     doomed = [row["id"] for row in worker.run("task.doomed", [first])]
     assert doomed == [child, grandchild]
-    waiting = background(worker.run, "task.lock", doomed)
+    waiting = background(worker.run, "task.lock_below", doomed)
     database.wait_until_blocked(worker.pid, by=planner.pid)
     planner.commit()
     waiting.result()
@@ -413,6 +413,35 @@ def test_a_retry_and_a_planner_do_not_close_a_circle(
         b.result()
 
 
+@pytest.mark.parametrize("step", [10, 5], ids=["the same cuts", "other cuts"])
+def test_dependents_of_a_plan_go_on_when_another_has_loaded_its_window(
+    step: int, ledger: _core.Ledger, database: Database
+) -> None:
+    """Before any fold: whoever closes the other plan is the only one who looks."""
+    gauge = ledger.plan(asked("gauge", 0, 20))
+    child = ledger.plan(asked("meter", 0, 10, on(plan=gauge["plan_id"])))
+    ledger.cancel({"plan": gauge["plan_id"]}, "suite")
+    again = ledger.plan(asked("gauge", 0, 20, step=step))
+    for run in claim(ledger, again):
+        finish(ledger, run)
+    assert ledger.close_plan(again["plan_id"]) == "SUCCEEDED"
+    assert plan_status(database, gauge) == "SUCCEEDED"
+    assert state(database, child)[::2] == ("QUEUED", 0)
+
+
+def test_what_was_cancelled_is_not_queued_again_when_others_load_the_rest(
+    ledger: _core.Ledger, database: Database
+) -> None:
+    gauge = ledger.plan(asked("gauge", 0, 20))
+    child = ledger.plan(asked("meter", 0, 10, on(plan=gauge["plan_id"])))
+    ledger.cancel({"plan": gauge["plan_id"]}, "suite")
+    half = ledger.plan(asked("gauge", 0, 10, step=5))
+    finish_all(ledger, half)
+    assert ledger.close_plan(half["plan_id"]) == "SUCCEEDED"
+    assert {status for status, _ in states(database, gauge)} == {"CANCELLED"}
+    assert state(database, child)[:2] == ("FAILED", "UPSTREAM_FAILED")
+
+
 def test_what_two_have_let_down_stays_fallen_when_one_of_them_is_mended(
     ledger: _core.Ledger, database: Database
 ) -> None:
@@ -423,7 +452,6 @@ def test_what_two_have_let_down_stays_fallen_when_one_of_them_is_mended(
     ledger.cancel({"plan": valve["plan_id"]}, "suite")
     again = ledger.plan(asked("gauge", 0, 10, step=5))
     finish_all(ledger, again)
-    ledger.fold_all()
     assert ledger.close_plan(again["plan_id"]) == "SUCCEEDED"
     assert state(database, child)[:2] == ("FAILED", "UPSTREAM_FAILED")
     ledger.retry({"plan": valve["plan_id"]}, "suite")

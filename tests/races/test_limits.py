@@ -369,10 +369,10 @@ def test_a_task_of_a_mutex_goes_on_when_its_backoff_is_over(
     rested = database.value(
         "select extract(epoch from max(created_at) - min(finished_at))::float8 from strandline.ing_task_run"
     )
-    assert rested < 2
+    assert rested < 5  # and not nine
 
 
-def test_the_gate_waits_for_the_gate_and_passes_over_tasks() -> None:
+def test_admission_waits_for_the_mutex_and_passes_over_tasks() -> None:
     text = query("task.admit")
     assert "order by key for no key update)" in text
     assert "limit m.free for no key update skip locked" in text

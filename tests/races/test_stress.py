@@ -262,7 +262,7 @@ def test_a_rate_of_two_hundred_a_second_over_eight_processes(
         each.stdin.close()
     calls = [int(each.stdout.readline()) for each in takers if each.stdout is not None]
     whole = PER_SECOND * SECONDS
-    assert 0.97 * whole <= sum(calls) <= 1.03 * whole + BURST
+    assert 0.95 * whole <= sum(calls) <= 1.03 * whole + BURST
     assert min(calls) > 0  # nobody went without
 
 

@@ -481,8 +481,10 @@ def test_results_become_arrow(engine: sl.Engine) -> None:
     assert result.arrow().num_rows == 30
     assert pyarrow.table(result).column_names == ["id", "at", "x", "t"]
     assert polars.from_arrow(result.arrow()).height == result.polars().height == 30
-    with pytest.raises(sl.Error):
-        engine.query("delete from merged")
+    for text in ("delete from merged", "commit; delete from merged", "end; drop table merged"):
+        with pytest.raises(sl.Error, match=r"read-only|multiple commands"):
+            engine.query(text)
+    assert engine.query("select count(*) from merged").fetchall() == [(30,)]
 
 
 def test_the_engine_can_be_awaited(dsn: str) -> None:

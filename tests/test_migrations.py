@@ -57,7 +57,7 @@ def previous(empty_dsn: str, connect_to: Connect, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_client_refuses_the_schema_and_names_the_command(previous: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(sl.ConfigError, match=r"lacks version 4; run `strandline migrate`"):
+    with pytest.raises(sl.ConfigError, match=r"lacks version 4; run `strandline migrate --schema strandline`"):
         sl.connect(previous)
     assert cli.main(["status"]) == 2
     assert "strandline migrate" in capsys.readouterr().err

@@ -39,8 +39,17 @@ void add_plans(Transaction& transaction, const PlanRequest& request, Wanted<std:
   const auto plans = of_kind(request, Kind::Plan);
   if (plans.empty()) return;
   std::map<std::int64_t, std::string> status;
-  for (const auto& row : transaction.run("gate.plans", Params{plans}))
-    status[integer(row, "id")] = text(row, "status_code");
+  bool lax = true;  // what a plan has left to others is waited for as it is itself
+  for (const auto& each : request.depends_on) lax = lax && (each.kind != Kind::Plan || each.resolved);
+  for (const auto& row : transaction.run("gate.plans", Params{plans})) {
+    const auto id = integer(row, "id");
+    if (boolean(row, "asked")) {
+      status[id] = text(row, "status_code");
+    } else {
+      transaction.run("gate.plan", Params{id});
+      add(wanted, "plan:" + std::to_string(id), lax);
+    }
+  }
   for (const auto& each : request.depends_on) {
     if (each.kind != Kind::Plan) continue;
     const auto found = status.find(each.id);
@@ -107,6 +116,8 @@ Parents lock_parents(Transaction& transaction, const PlanRequest& request, std::
       const bool any_end = task == tasks.end() ? resolved : task->second;
       const auto status = text(row, "status_code");
       const bool over = status == "FAILED" || status == "CANCELLED";
+      if (over && maybe_text(row, "reason_code") == "SPLIT")
+        refuse("task " + std::to_string(id) + " was split; name its plan, or the tasks that have its parts");
       if (status == "SUCCEEDED" || (any_end && over)) continue;
       out.ids.push_back(id);
       out.kinds.emplace_back(any_end ? "ALL_RESOLVED" : "ALL_SUCCEEDED");

@@ -81,10 +81,10 @@ std::vector<int> migrate(Session& session) {
 void check_schema(Session& session) {
   const auto missing = pending(session);
   if (missing.empty()) return;
-  throw core::Error{core::ErrorCode::ConfigError, "schema " + session.schema() + " lacks version " +
-                                                      std::to_string(missing.front()) +
-                                                      (missing.size() > 1 ? " and later ones" : "") +
-                                                      "; run `strandline migrate` as the role that owns it"};
+  throw core::Error{core::ErrorCode::ConfigError,
+                    "schema " + session.schema() + " lacks version " + std::to_string(missing.front()) +
+                        (missing.size() > 1 ? " and later ones" : "") + "; run `strandline migrate --schema " +
+                        session.schema() + "` as the role that owns it"};
 }
 
 std::string migration_sql(Session& session, int version) {

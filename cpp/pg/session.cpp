@@ -207,7 +207,8 @@ std::string Transaction::rendered(std::string_view name, const Markers& markers)
 }
 
 pqxx::result Transaction::text(const std::string& sql, const Params& params) {
-  return text_named("query", sql, params);
+  // With parameters, also with none: as a script it could hold several statements, the first of which ends the transaction.
+  return guarded("query", [&] { return connection_.execute(sql, params); });
 }
 
 pqxx::result Transaction::text_named(std::string_view name, const std::string& sql, const Params& params) {

@@ -243,11 +243,12 @@ std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& s
   if (ids(find_closed(transaction, wanted, held)) != ids(rows)) throw More{};
   std::vector<std::string> keys;
   std::vector<std::int64_t> waiting;
-  bool any = false;
+  const std::set<std::int64_t> named(wanted.begin(), wanted.end());
+  bool asked = false;  // any of those that were asked for
   for (const auto task : tasks) {
     const auto moved = transaction.run("task.retry", Params{task});
     if (moved.empty()) continue;
-    any = true;
+    asked = asked || named.count(task) != 0;
     if (task > 0) queued.push_back(task);
     if (integer(moved[0], "unmet") > 0) waiting.push_back(task);
     if (const auto key = maybe_text(moved[0], "mutex_key")) keys.push_back(*key);
@@ -261,7 +262,7 @@ std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& s
     throw core::Error{core::ErrorCode::Conflict, subject.name() + " waits for " + *parent +
                                                      ", which has come to wait for it: ingest its window again without "
                                                      "depends_on, or cancel what waits for it"};
-  if (any) return queued;
+  if (asked) return queued;
   if (const auto why = transaction.run("gate.fallen", Params{tasks}); !why.empty()) {
     throw core::Error{core::ErrorCode::Conflict,
                       "task " + text(why[0], "task_id") + " needs " + text(why[0], "parent") + ", which is " +

@@ -88,7 +88,7 @@ def _schema(ledger: Ledger) -> Iterator[Finding]:
     if pending:
         versions = ", ".join(str(version) for version in pending)
         message = f"{ledger.schema}: migration {versions} is pending"
-        yield Finding("fail", "schema", message, "run: strandline migrate")
+        yield Finding("fail", "schema", message, f"run: strandline migrate --schema {ledger.schema}")
     else:
         yield Finding("ok", "schema", f"{ledger.schema} is up to date")
 

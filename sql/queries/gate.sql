@@ -72,7 +72,7 @@ update strandline.ing_task set status_code = 'RUNNING' where id = any($1::bigint
 
 -- name: gate.parents
 -- Tasks $1 and gates of keys $2 as they stand; nothing of them can end before the end of this transaction.
-select id, kind_code, status_code from strandline.ing_task where id = any(array(select unnest($1::bigint[]) union select g.id from strandline.ing_task g
+select id, kind_code, status_code, reason_code from strandline.ing_task where id = any(array(select unnest($1::bigint[]) union select g.id from strandline.ing_task g
  where g.kind_code = 'GATE' and g.idempotent_key = any(array(select strandline.gate_key(k) from unnest($2::text[]) k)))) order by id for share;
 
 -- name: gate.plan
@@ -84,8 +84,10 @@ on conflict (idempotent_key) where kind_code <> 'SLICE' do update set status_cod
 where strandline.ing_task.status_code in ('FAILED', 'CANCELLED') and excluded.status_code = 'QUEUED';
 
 -- name: gate.plans
--- Plans $1, to be waited for; none of them can close before the end of this transaction.
-select id, status_code from strandline.ing_plan where id = any($1::bigint[]) order by id for share;
+-- Plans $1, to be waited for, and those that hold what they left out as in flight; none of them can close before the end of this transaction.
+select p.id, p.status_code, p.id = any($1::bigint[]) as asked from strandline.ing_plan p where p.id = any(array(select unnest($1::bigint[]) union select t.plan_id from strandline.ing_plan a
+ join strandline.ing_task t on t.cursor_id = a.cursor_id and t.generation = a.generation and t.status_code in ('QUEUED', 'RUNNING') and t.lo < a.window_to and t.hi > a.window_from
+ where a.id = any($1::bigint[]))) order by p.id for share of p;
 
 -- name: gate.turn
 -- Takes the turn of those who make tasks wait, before every other lock: of two who do not see each other, each could close one half of a circle.

@@ -456,3 +456,39 @@ def test_what_two_have_let_down_stays_fallen_when_one_of_them_is_mended(
     assert state(database, child)[:2] == ("FAILED", "UPSTREAM_FAILED")
     ledger.retry({"plan": valve["plan_id"]}, "suite")
     assert state(database, child)[::2] == ("QUEUED", 1)
+
+
+def test_a_retry_of_what_stays_fallen_brings_back_nobody_below_it(ledger: _core.Ledger, database: Database) -> None:
+    first, second, third = (asked(code, 0, 10) for code in ("gauge", "valve", "meter"))
+    a = ledger.plan(first)
+    b = ledger.plan({**second, "depends_on": [on(plan=a["plan_id"])]})
+    c = ledger.plan({**third, "depends_on": [on(plan=b["plan_id"])]})
+    ledger.cancel({"plan": b["plan_id"]}, "suite")
+    ledger.cancel({"plan": a["plan_id"]}, "suite")
+    with pytest.raises(Conflict, match=f"needs plan {a['plan_id']}, which is CANCELLED: retry that first"):
+        ledger.retry({"plan": b["plan_id"]}, "suite")
+    assert state(database, c)[:2] == ("FAILED", "UPSTREAM_FAILED")
+    ledger.retry({"plan": a["plan_id"]}, "suite")
+    ledger.retry({"plan": b["plan_id"]}, "suite")
+    assert [state(database, plan)[0] for plan in (a, b, c)] == ["QUEUED"] * 3
+
+
+def test_a_plan_that_left_its_window_to_others_is_waited_for_with_them(
+    ledger: _core.Ledger, database: Database
+) -> None:
+    gauge = ledger.plan(asked("gauge", 0, 20))
+    same = ledger.plan(asked("gauge", 0, 10))
+    assert (same["status"], same["reason_code"]) == ("SUCCEEDED", "IN_FLIGHT")
+    child = ledger.plan(asked("meter", 0, 10, on(plan=same["plan_id"])))
+    assert state(database, child)[::2] == ("QUEUED", 1)
+    finish_all(ledger, gauge)
+    assert ledger.close_plan(gauge["plan_id"]) == "SUCCEEDED"
+    assert state(database, child)[::2] == ("QUEUED", 0)
+
+
+def test_a_slice_that_was_split_is_not_waited_for(ledger: _core.Ledger, database: Database) -> None:
+    gauge = ledger.plan(asked("gauge", 0, 10))
+    task = only_task(database, gauge)
+    ledger.split(task, '{"strategy": "ID", "step": 5}', "suite")
+    with pytest.raises(ConfigError, match=f"task {task} was split; name its plan"):
+        ledger.plan(asked("meter", 0, 10, on(task=task)))

@@ -119,7 +119,7 @@ def test_a_plan_looked_at_without_holding_it_wrong_form_breaks(
     closer.run("plan.close_lock", parent["plan_id"])
     assert closer.run("plan.close", parent["plan_id"]) == [{"status_code": "SUCCEEDED"}]
     assert closer.run("gate.of_plan", parent["plan_id"]) == []
-    (seen,) = planner.text(wrong("gate.plans", (" for share", "")), [parent["plan_id"]])
+    (seen,) = planner.text(wrong("gate.plans", (" for share of p", "")), [parent["plan_id"]])
     assert seen["status_code"] == "ACTIVE"
     planner.run("gate.plan", parent["plan_id"])
     closer.commit()

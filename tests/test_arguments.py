@@ -173,3 +173,39 @@ def test_a_drain_looks_at_its_arguments(dsn: str) -> None:
     for wrong in ({"worker": "x"}, {"seconds": "x"}, {"tasks": -1}, {"pool": 1}, {"plan": "1"}, {"schema": "\ud800"}):
         with pytest.raises(sl.ConfigError, match=next(iter(wrong))):
             sl.drain(dsn, **wrong)  # type: ignore[arg-type] # the point
+
+
+# Numbers of other libraries -------------------------------------------------------------------------------------------
+
+
+class Index:
+    """As numpy.int64 is: no int, and yet one."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
+def test_numbers_of_other_libraries_are_numbers(engine: sl.Engine) -> None:
+    numpy = pytest.importorskip("numpy")
+    for whole in (Index, numpy.int64):
+        plan = engine.plan(Ids, f"t_{whole.__name__.lower()}", window=(0, 20), priority=whole(3))
+        report = engine.work(
+            whole(plan.id), workers=whole(1), tasks=whole(1), seconds=numpy.float32(60), forever=numpy.bool_(False)
+        )
+        assert (report.succeeded, report.pending) == (1, 1)
+        assert engine.report(whole(plan.id)).plan == plan.id
+        assert [each.priority for each in engine.status(whole(plan.id), limit=whole(2)).tasks if each.priority] != []
+        engine.priority(whole(plan.id), whole(4))
+    assert engine.pool("default", numpy.int32(3))
+
+
+def test_a_number_that_is_too_large_is_named(engine: sl.Engine) -> None:
+    for wrong in (10**400, True, "1"):
+        with pytest.raises(sl.ConfigError, match=r"seconds is .*; give a number of seconds"):
+            engine.work(seconds=wrong)  # type: ignore[arg-type] # the point
+    for wrong in (1.0, True, 2**40):
+        with pytest.raises(sl.ConfigError, match=r"tasks is .*; give a number of tasks"):
+            engine.work(tasks=wrong)  # type: ignore[arg-type] # the point

@@ -14,6 +14,7 @@ from strandline import _core
 from strandline.arguments import HELD
 from strandline.errors import ConfigError
 from strandline.rate import parse as parse_rate
+from strandline.schema import LINEAGE_PREFIX
 from strandline.window import resolve, strategy
 
 BACKOFF = ("1 s", "5 s", "30 s", "2 min", "10 min")
@@ -94,6 +95,7 @@ def check(kind: type) -> None:
         _text(where, name, value[name])
     if value["cursor_field"] is not None:
         _text(where, "cursor_field", value["cursor_field"])
+        _no_lineage(where, "cursor_field", value["cursor_field"])
     for name in ("max_attempts", "max_losses"):
         if isinstance(value[name], bool) or not isinstance(value[name], int) or not 1 <= value[name] < 2**31:
             raise ConfigError(f"{where}.{name} is {value[name]!r}; give a whole number from 1 on, below 2**31")
@@ -196,7 +198,17 @@ def _primary_key(where: str, key: Any) -> tuple[str, ...]:
         raise ConfigError(f'{where}.primary_key is {key!r}; give a tuple of column names, such as ("id",)')
     if len(set(key)) != len(key):
         raise ConfigError(f"{where}.primary_key is {key!r}, which names a column twice; name it once")
+    for column in key:
+        _no_lineage(where, "primary_key", column)
     return tuple(key)
+
+
+def _no_lineage(where: str, name: str, column: str) -> None:
+    if column.startswith(LINEAGE_PREFIX):
+        raise ConfigError(
+            f"{where}.{name} names the column {column!r}; names that begin with {LINEAGE_PREFIX!r} are those of"
+            " strandline's own columns; give a column of the rows"
+        )
 
 
 def _backoff(where: str, backoff: Any) -> tuple[Any, ...]:

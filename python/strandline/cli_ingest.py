@@ -10,7 +10,7 @@ from .cli_console import Console, Exit
 from .cli_database import connect
 from .cli_source import pairs, provider, request
 from .render import Column, cell, cells_wide, days, duration, fields, number, plural, span, table
-from .report import plain
+from .report import how_far, plain
 
 if TYPE_CHECKING:
     from .report import Plan, Report
@@ -113,7 +113,7 @@ def _changes(report: Report) -> str:
 
 
 def _failure(failure: Any, console: Console) -> str:
-    title = f"task {failure.task} failed after {plural(failure.attempts, 'attempt')}"
+    title = f"task {failure.task} failed {how_far(failure)}"
     where = [("window", span(failure.window)), (failure.kind, failure.message), ("at", failure.where)]
     return console.style.paint(title, "red") + "\n" + fields(where, console.style, indent=2)
 

@@ -115,7 +115,9 @@ class Ingestion:
         gone = any(failure.kind == "provider_gone" for failure in report.failures)
         if gone and plan.in_flight_plans and ask.trigger is None and not budget.over():
             # Slices were in the hands of another process, which went away meanwhile: they are free now.
-            report = self._work_plan(self.plan(source, ask), began, budget, workers, progress)
+            with contextlib.suppress(ConfigError):  # its deadline has passed meanwhile
+                plan = self.plan(source, ask)
+            report = self._work_plan(plan, began, budget, workers, progress)
         return report
 
     def work(
@@ -173,7 +175,8 @@ class Ingestion:
         crew = Crew(self._dsn, self._schema, self._settings, jobs, scope, budget)
 
         def now() -> Report:
-            return plan_report(self._ledger, plan, scope, time.monotonic() - began, jobs.throttled)
+            used = budget.used()
+            return plan_report(self._ledger, plan, scope, time.monotonic() - began, jobs.throttled, budget_used=used)
 
         try:
             if _reach(lambda: scope.live(self._ledger))["live"]:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from strandline.errors import IngestError
+from strandline.render import plural
 
 if TYPE_CHECKING:
     from strandline.window import Window
@@ -19,7 +20,10 @@ MOST_FAILURES = 20
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A slice that was given up: which task, which part of the window, after how many attempts, and why."""
+    """A slice that was given up: which task, which part of the window, after how many attempts, and why.
+
+    `attempts` is 0 for one that ended before it began.
+    """
 
     task: int
     window: Window | None
@@ -27,6 +31,11 @@ class Failure:
     kind: str
     message: str
     where: str | None = None
+
+
+def how_far(failure: Failure) -> str:
+    """How far it came: 'after 3 attempts', 'before it began'."""
+    return f"after {plural(failure.attempts, 'attempt')}" if failure.attempts else "before it began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +83,11 @@ class Report:
         return self
 
     def _complaint(self) -> str:
-        text = f"plan {self.plan} is {self.status}: {self.succeeded} of {self.slices} slices succeeded"
+        text = f"plan {self.plan} is {self.status}: {self.succeeded} of {plural(self.slices, 'slice')} succeeded"
         if self.failures:
             first = self.failures[0]
             place = f" {first.window}" if first.window is not None else ""
-            text += f"; task {first.task}{place} failed after {first.attempts} attempts: {first.kind}: {first.message}"
+            text += f"; task {first.task}{place} failed {how_far(first)}: {first.kind}: {first.message}"
             if first.where:
                 text += f" ({first.where})"
         elif self.reason:
@@ -87,8 +96,8 @@ class Report:
 
     def __repr__(self) -> str:
         parts = [f"{self.status}", f"plan {self.plan}" if self.plan is not None else "no plan"]
-        parts.append(f"{self.succeeded}/{self.slices} slices")
-        parts.append(f"{self.rows} rows in {self.batches} pages")
+        parts.append(f"{self.succeeded}/{plural(self.slices, 'slice')}")
+        parts.append(f"{plural(self.rows, 'row')} in {plural(self.batches, 'page')}")
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.pending:

@@ -20,7 +20,7 @@ from strandline.errors import ConfigError
 from strandline.reference import is_local, reference_of, source_digest
 from strandline.report import plain
 from strandline.source import VALUE_REFERENCE
-from strandline.target import Into, Target, check_identifier, table_of
+from strandline.target import Into, Target, check_columns, table_of
 from strandline.values import Stream, Value
 from strandline.window import Window, resolve, strategy
 
@@ -105,7 +105,7 @@ def of_provider(provider: Provider, ask: Ask, place: Place) -> tuple[dict[str, A
         **_mutex(provider.mutex_key),
         "max_attempts": provider.max_attempts,
         "max_losses": provider.max_losses,
-        "deadline": _deadline(deadline, place.now),
+        "deadline": _deadline(deadline, place.now, ask.trigger),
     }, target
 
 
@@ -151,7 +151,7 @@ def of_value(source: Value | Stream, ask: Ask, place: Place) -> tuple[dict[str, 
         **_mutex(None),
         "max_attempts": 5,
         "max_losses": 10,
-        "deadline": _deadline(ask.deadline, place.now),
+        "deadline": _deadline(ask.deadline, place.now, ask.trigger),
     }, target
 
 
@@ -197,8 +197,7 @@ def _target(
     schema, table = table_of(ask.into, stream, ledger_schema=place.ledger_schema)
     asked = _key(ask.primary_key)
     key = key if asked is None else asked
-    for name in key:
-        check_identifier(name, "a column of primary_key")
+    check_columns(key, "primary_key")
     chosen = ask.mode or mode or ("merge" if key else "append")
     if chosen not in _MODES:
         raise ConfigError(f"mode is {chosen!r}; the valid ones are {', '.join(_MODES)}")
@@ -244,6 +243,9 @@ def _trigger(trigger: str | Mapping[str, Any] | None, job: str) -> dict[str, Any
     if unknown or "log" not in trigger:
         raise ConfigError(f"trigger is {dict(trigger)!r}; it has scheduler, job, log (required) and type")
     for name, value in trigger.items():
+        if value is None or value == "":
+            out = "trigger= out, for one of its own" if name == "log" else "it out"
+            raise ConfigError(f"trigger[{name!r}] is {value!r}, which names nothing; give a text, or leave {out}")
         TEXT.check(f"trigger[{name!r}]", str(value))
     return {
         "scheduler": str(trigger.get("scheduler", "MANUAL")),
@@ -304,13 +306,17 @@ def _mutex(mutex_key: Any) -> dict[str, Any]:
     return {"mutex_key": key, "mutex_slots": slots}
 
 
-def _deadline(deadline: Any, now: int) -> int | None:
+def _deadline(deadline: Any, now: int, trigger: Any) -> int | None:
+    """The moment in microseconds. One that has passed is refused, unless a trigger may find its first plan again."""
     if deadline is None:
         return None
     if isinstance(deadline, dt.datetime):
         if deadline.utcoffset() is None:
             raise ConfigError(f"deadline {deadline!r} has no time zone; add one, or give a duration such as '2 hours'")
-        return (deadline - _EPOCH) // _MICROSECOND
+        moment = (deadline - _EPOCH) // _MICROSECOND
+        if moment <= now and trigger is None:
+            raise ConfigError(f"deadline is {deadline}, and has passed before anything can begin; give a later one")
+        return moment
     return now + time_left(deadline, "deadline")
 
 

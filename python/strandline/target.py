@@ -15,7 +15,7 @@ from strandline.errors import ConfigError
 _LONGEST = 63
 """Bytes of an identifier; PostgreSQL cuts longer ones off silently, so that two tables would become one."""
 _FORBIDDEN_SCHEMAS = ("information_schema", "pg_catalog", "pg_toast")
-LINEAGE = ("_sl_batch", "_sl_generation")
+_LINEAGE = "_sl_"
 
 Into = str | Sequence[str] | Mapping[str, Any] | None
 
@@ -92,7 +92,7 @@ def check_columns(names: Sequence[str], where: str) -> None:
     seen: set[str] = set()
     for name in names:
         check_identifier(name, f"a column of {where}")
-        if name in LINEAGE:
+        if name.startswith(_LINEAGE):
             raise ConfigError(f"{where} has a column {name!r}, which is reserved for lineage; rename it")
         if name in seen:
             raise ConfigError(f"{where} names the column {name!r} twice; name it once")

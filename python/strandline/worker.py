@@ -80,6 +80,10 @@ class Budget:
         """True once the time is used."""
         return self._until is not None and time.monotonic() >= self._until
 
+    def used(self) -> bool:
+        """True once the time is used, or the number of tasks."""
+        return self.over() or self._tasks == 0
+
     def take(self, most: int) -> int:
         """Takes up to `most` tasks and returns how many; 0 when none is left, or no time."""
         if self.over():

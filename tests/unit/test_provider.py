@@ -239,6 +239,8 @@ def test_a_field_named_as_a_method() -> None:
         ({"backoff": "1 s"}, "tuple of durations"),
         ({"backoff": ()}, "tuple of durations"),
         ({"backoff": ("1 s", 2)}, r"backoff\[1\] is 2"),
+        ({"primary_key": ("id", "_sl_batch")}, "primary_key names the column '_sl_batch'.*strandline's own"),
+        ({"cursor_field": "_sl_loaded"}, "cursor_field names the column '_sl_loaded'"),
         ({"deadline": "tomorrow"}, "deadline is 'tomorrow'"),
         ({"deadline": dt.datetime(2030, 1, 1)}, "deadline is .*no time zone"),  # noqa: DTZ001 # that is the point
         ({"labels": ["a"]}, "labels is"),

@@ -170,17 +170,28 @@ def test_triggers(trigger: Any, expected: dict[str, Any]) -> None:
         ({"trigger": ""}, "trigger is empty"),
         ({"trigger": {"scheduler": "AIRFLOW"}}, "log \\(required\\)"),
         ({"trigger": 17}, "trigger is 17"),
+        ({"trigger": {"log": None}}, r"trigger\['log'\] is None, .* or leave trigger= out, for one of its own"),
+        ({"trigger": {"log": ""}}, r"trigger\['log'\] is ''"),
+        ({"trigger": {"log": "7", "job": None}}, r"trigger\['job'\] is None, .* or leave it out"),
+        ({"trigger": {"log": "7", "job": ""}}, r"trigger\['job'\] is ''"),
+        ({"deadline": dt.datetime(2013, 1, 1, tzinfo=dt.UTC)}, "has passed before anything can begin"),
         ({"params": {"a": {1, 2}}}, "a"),
         ({"params": [1]}, "params is"),
         ({"deadline": dt.datetime(2013, 1, 1)}, "no time zone"),  # noqa: DTZ001 # the point
         ({"slice": {"strategy": "NO"}}, "NO"),
         ({"slice": 10}, "ID"),
         ({"primary_key": ("a" * 64,)}, "64 bytes"),
+        ({"primary_key": ("id", "id")}, "names the column 'id' twice"),
+        ({"primary_key": ("_sl_batch",)}, "'_sl_batch', which is reserved"),
     ],
 )
 def test_what_is_refused(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         built(flights(), **asked)
+
+
+def test_a_trigger_finds_its_first_plan_again_after_its_deadline() -> None:
+    assert built(flights(), deadline=dt.datetime(2013, 1, 1, tzinfo=dt.UTC), trigger="run 7")["deadline"] is not None
 
 
 @pytest.mark.parametrize(

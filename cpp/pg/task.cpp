@@ -167,6 +167,7 @@ pqxx::result find_closed(Transaction& transaction, const std::vector<std::int64_
   auto rows = transaction.run("task.retry_find", Params{wanted});
   for (const auto& row : rows) {
     if (!closed(row) || maybe_integer(row, "gate_plan")) continue;
+    held.turn = held.turn || boolean(row, "waits");
     if (const auto cursor = maybe_integer(row, "cursor_id")) held.cursors.insert(*cursor);
     held.plans.insert(integer(row, "plan_id"));
   }
@@ -176,14 +177,16 @@ pqxx::result find_closed(Transaction& transaction, const std::vector<std::int64_
 // Takes cursors, then plans, and looks again behind each: what the locks waited for may have cut a window anew, queued its task, or
 // ended a plan together with those who wait for it.
 pqxx::result lock_closed(Transaction& transaction, const std::vector<std::int64_t>& wanted, Held& held) {
+  const bool turn = held.turn;
   find_closed(transaction, wanted, held);
+  if (held.turn != turn) throw More{};
   for (const auto cursor : held.cursors) transaction.run("plan.lock", Params{cursor});
   const std::size_t cursors = held.cursors.size();
   find_closed(transaction, wanted, held);
   transaction.run("task.retry_plans", Params{std::vector<std::int64_t>(held.plans.begin(), held.plans.end())});
   const std::size_t plans = held.plans.size();
   auto rows = find_closed(transaction, wanted, held);
-  if (held.cursors.size() != cursors || held.plans.size() != plans) throw More{};
+  if (held.turn != turn || held.cursors.size() != cursors || held.plans.size() != plans) throw More{};
   return rows;
 }
 
@@ -254,10 +257,6 @@ std::vector<std::int64_t> queue_again(Transaction& transaction, const Subject& s
     if (const auto key = maybe_text(moved[0], "mutex_key")) keys.push_back(*key);
   }
   if (!keys.empty()) transaction.run("task.admit", Params{keys});
-  if (!waiting.empty() && !held.turn) {
-    held.turn = true;
-    throw More{};
-  }
   if (const auto parent = circle(transaction, waiting))
     throw core::Error{core::ErrorCode::Conflict, subject.name() + " waits for " + *parent +
                                                      ", which has come to wait for it: ingest its window again without "

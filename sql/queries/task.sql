@@ -165,7 +165,8 @@ where t.id = $1 and t.status_code in ('FAILED', 'CANCELLED') and not exists (sel
 with recursive w(id) as (select unnest($1::bigint[]) union select n.id from w join strandline.ing_task t on t.id = w.id cross join lateral (
    select c.id from strandline.ing_task_dependency e join strandline.ing_task c on c.id = e.task_id where e.requires_task_id = t.id and c.status_code = 'FAILED' and c.reason_code = 'UPSTREAM_FAILED'
    union all select g.id from strandline.ing_task g where t.plan_id <> 0 and g.kind_code = 'GATE' and g.idempotent_key = strandline.gate_key('plan:' || t.plan_id) and g.status_code in ('FAILED', 'CANCELLED')) n)
-select t.id, t.plan_id, t.cursor_id, t.generation, t.lo, t.hi, t.status_code, coalesce(s.superseded, false) as superseded, case when t.kind_code = 'GATE' then (t.params ->> 'plan')::bigint end as gate_plan
+select t.id, t.plan_id, t.cursor_id, t.generation, t.lo, t.hi, t.status_code, coalesce(s.superseded, false) as superseded, case when t.kind_code = 'GATE' then (t.params ->> 'plan')::bigint end as gate_plan,
+  exists (select from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied) as waits
 from w join strandline.ing_task t on t.id = w.id left join strandline.ing_plan_slice s on s.id = t.slice_id order by t.id;
 
 -- name: task.retry_plans

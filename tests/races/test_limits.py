@@ -46,7 +46,7 @@ def running(database: Database) -> int:
 
 
 def admitted(database: Database, key: str = "api") -> list[int]:
-    """The tasks of a key that are through its gate, which is as many as the gate has counted."""
+    """The tasks of a key that are through its mutex, which is as many as the mutex has counted."""
     rows = database.rows(
         "select id from strandline.ing_task where mutex_key = $1 and not mutex_waiting"
         " and status_code in ('QUEUED', 'RUNNING') order by id",
@@ -237,7 +237,7 @@ def test_two_leave_a_key_at_once(
 
 @pytest.mark.parametrize("how", ["yield", "backoff", "pause", "cancel"])
 def test_a_mutex_is_handed_on(how: str, ledger: _core.Ledger, database: Database) -> None:
-    """Also by a task that is through the gate and not begun."""
+    """Also by a task that is through the mutex and not begun."""
     plan = ledger.plan(request(0, 20, mutex_key="api"))
     (first, second) = (row["id"] for row in database.rows("select id from strandline.ing_task order by id"))
     assert admitted(database) == [first]
@@ -256,7 +256,7 @@ def test_a_mutex_is_handed_on(how: str, ledger: _core.Ledger, database: Database
 
 @pytest.fixture
 def circle(ledger: _core.Ledger, database: Database) -> tuple[_core.Run, int, int]:
-    """A run that has the mutex; before the gate a task, and one that comes first and waits for it."""
+    """A run that has the mutex; before it a task, and one that comes first and waits for it."""
     (run,) = claim(ledger, ledger.plan(asked("fourth", 0, 10, mutex_key="api")))
     (parent,) = database.rows(
         "select id from strandline.ing_task where plan_id = $1",
@@ -300,7 +300,7 @@ def test_letting_through_who_waits_wrong_form_breaks(
 
 
 def test_who_is_not_due_is_not_let_through(ledger: _core.Ledger, database: Database) -> None:
-    """The reaper lets it through when it is due and the gate is free; a trigger does so at once."""
+    """The reaper lets it through when it is due and the mutex is free; a trigger does so at once."""
     (run,) = claim(ledger, ledger.plan(asked("gauge", 0, 10, mutex_key="api")))
     later = ledger.plan(request(0, 10, mutex_key="api", delay=3_600_000_000))
     finish(ledger, run)
@@ -332,7 +332,7 @@ def test_letting_through_who_is_not_due_wrong_form_breaks(
 def test_a_waiter_that_is_busy_when_its_turn_comes_is_let_through_by_a_claimer_without_work(
     ledger: _core.Ledger, held: Callable[..., Held], database: Database
 ) -> None:
-    """The gate waits for nobody; whoever it passed over is found later."""
+    """Admission waits for nobody; whoever it passed over is found later."""
     plan = ledger.plan(request(0, 20, mutex_key="api"))
     (run,) = claim(ledger, plan)
     operator = held()

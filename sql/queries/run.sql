@@ -99,7 +99,7 @@ from l where u.task_id = l.task_id and u.attempt_no = l.attempt_no returning u.t
 
 -- name: run.reap_lock
 -- Takes up to $1 running tasks whose lease has passed; tied are those for which others wait.
-select t.id, exists (select from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) as tied, t.attempt_no, t.cancel_requested_at is not null as cancel, t.losses, t.max_losses, t.plan_id,
+select t.id, (select count(*) from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) > 0 as tied, t.attempt_no, t.cancel_requested_at is not null as cancel, t.losses, t.max_losses, t.plan_id,
   coalesce((select r.batch_no > t.batch_no from strandline.ing_task_run r where r.task_id = t.id and r.attempt_no = t.attempt_no), false) as progressed
 from strandline.ing_task t where t.status_code = 'RUNNING' and t.id = any(array(
  select task_id from strandline.ing_task_run where status_code in ('PLANNED', 'RUNNING') and finished_at is null and leased_until < clock_timestamp())) order by t.id limit $1 for no key update of t skip locked;

@@ -45,8 +45,8 @@ select r.id as run_id, r.task_id, r.attempt_no, r.walk_no, r.batch_no, r.checkpo
 from r join u on u.id = r.task_id join strandline.ing_plan_slice s on s.id = u.slice_id order by u.priority, u.scheduled_at, u.id;
 
 -- name: task.deadline_due
--- Up to $1 queued tasks whose deadline has passed, and whether others wait for them.
-select t.id, exists (select from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) as tied
+-- Up to $1 queued tasks whose deadline has passed, and whether others wait for them, counted by key: an EXISTS or a LIMIT may read all dependencies.
+select t.id, (select count(*) from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) > 0 as tied
 from strandline.ing_task t where t.status_code = 'QUEUED' and t.deadline_at <= clock_timestamp() order by t.deadline_at limit $1 for no key update of t skip locked;
 
 -- name: task.doomed
@@ -127,7 +127,7 @@ select id from strandline.ing_task where plan_id = $1 and status_code = any($2::
 -- name: task.orphans
 -- Up to $1 queued tasks of local providers whose process has not been seen for $2 microseconds, and whether others wait for them.
 select x.id, x.tied from strandline.ing_worker w join strandline.ing_plan p on p.pool = 'local:' || w.worker and p.status_code = 'ACTIVE' cross join lateral (select t.id,
-  exists (select from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) as tied from strandline.ing_task t
+  (select count(*) from strandline.ing_task_dependency d where d.requires_task_id = t.id and not d.satisfied) > 0 as tied from strandline.ing_task t
   where t.plan_id = p.id and t.status_code = 'QUEUED' limit $1 for no key update of t skip locked) x
 where w.status_code = 'STOPPED' or w.heartbeat_at < clock_timestamp() - $2::bigint * interval '1 microsecond' limit $1;
 
@@ -166,7 +166,7 @@ with recursive w(id) as (select unnest($1::bigint[]) union select n.id from w jo
    select c.id from strandline.ing_task_dependency e join strandline.ing_task c on c.id = e.task_id where e.requires_task_id = t.id and c.status_code = 'FAILED' and c.reason_code = 'UPSTREAM_FAILED'
    union all select g.id from strandline.ing_task g where t.plan_id <> 0 and g.kind_code = 'GATE' and g.idempotent_key = strandline.gate_key('plan:' || t.plan_id) and g.status_code in ('FAILED', 'CANCELLED')) n)
 select t.id, t.plan_id, t.cursor_id, t.generation, t.lo, t.hi, t.status_code, coalesce(s.superseded, false) as superseded, case when t.kind_code = 'GATE' then (t.params ->> 'plan')::bigint end as gate_plan,
-  exists (select from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied) as waits
+  (select count(*) from strandline.ing_task_dependency e where e.task_id = t.id and not e.satisfied) > 0 as waits
 from w join strandline.ing_task t on t.id = w.id left join strandline.ing_plan_slice s on s.id = t.slice_id order by t.id;
 
 -- name: task.retry_plans

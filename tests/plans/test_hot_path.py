@@ -146,7 +146,7 @@ def cases(ledger: Backlog, new: Low, old: Low) -> Iterator[Case]:
     )
     yield Case("task.admit", (["busy"],), "task_mutex task_pkey", 60)
     yield Case("task.mutex_idle", (), "task_mutex", 60)
-    yield Case("task.deadline_due", (GROUP,), "task_deadline", 300)
+    yield Case("task.deadline_due", (GROUP,), "task_deadline", 600)
     yield Case("task.orphans", (GROUP, LEASE), "", 60, 40)
 
     yield Case("plan.lock", (cursor,), "", 20, 9)

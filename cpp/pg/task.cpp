@@ -31,9 +31,7 @@ std::vector<std::int64_t> doomed(Transaction& transaction, const std::vector<std
     auto found = ids(transaction.run("task.doomed", Params{tasks}));
     if (found == known) return known;
     known = std::move(found);
-    std::vector<std::int64_t> all = tasks;
-    all.insert(all.end(), known.begin(), known.end());
-    lock_below(transaction, all);
+    lock_below(transaction, tasks);
   }
 }
 

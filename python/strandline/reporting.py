@@ -20,8 +20,6 @@ _WORDS = {
     "DEADLINE": "its deadline passed before a worker had claimed it; `retry` lifts it",
 }
 """What a task without an error of its own ended for."""
-_NO_RUN = ("CANCELLED", "DEADLINE", "UPSTREAM_FAILED")
-"""Why a task may end that nobody has claimed."""
 _OVER = ("SUCCEEDED", "PARTIAL", "FAILED", "CANCELLED")
 """The states of a plan that say how it ended."""
 _NAMED = 3
@@ -67,7 +65,7 @@ def plan_report(
         seconds=seconds,
         throttled_seconds=throttled,
         tables={plan.stream: {"rows": pages["rows"], **counts}},
-        failures=tuple(_failure(ledger, row, stored) for row in failures),
+        failures=tuple(_failure(row, stored) for row in failures),
     )
 
 
@@ -165,18 +163,13 @@ def _wait(ledger: Ledger, row: dict[str, Any]) -> str:
     return f"waits for {', '.join(needs)}{more}" if needs else summary(row)
 
 
-def _failure(ledger: Ledger, row: dict[str, Any], plan: dict[str, Any]) -> Failure:
+def _failure(row: dict[str, Any], plan: dict[str, Any]) -> Failure:
     error = row["last_error"] or {}
-    attempts = row["attempts"]
-    if not error or row["reason_code"] in _NO_RUN:
-        # The number of the attempt is that of the one that never came.
-        found = ledger.fetch("status.tasks", row["task_id"], None, None, 1)
-        attempts = (found[0]["ended_attempt"] or 0) if found else attempts
     described = {**row, "cursor_type_code": plan["cursor_type_code"], "time_zone": plan["time_zone"]}
     return Failure(
         task=row["task_id"],
         window=window_of(described, "lo", "hi"),
-        attempts=attempts,
+        attempts=row["attempts"],
         kind=error.get("kind") or (row["reason_code"] or row["status_code"]).lower(),
         message=error.get("message")
         or _WORDS.get(row["reason_code"])

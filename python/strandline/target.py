@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from strandline.errors import ConfigError
+from strandline.schema import LINEAGE_PREFIX
 
 _LONGEST = 63
 """Bytes of an identifier; PostgreSQL cuts longer ones off silently, so that two tables would become one."""
 _FORBIDDEN_SCHEMAS = ("information_schema", "pg_catalog", "pg_toast")
-_LINEAGE = "_sl_"
 
 Into = str | Sequence[str] | Mapping[str, Any] | None
 
@@ -92,7 +92,7 @@ def check_columns(names: Sequence[str], where: str) -> None:
     seen: set[str] = set()
     for name in names:
         check_identifier(name, f"a column of {where}")
-        if name.startswith(_LINEAGE):
+        if name.startswith(LINEAGE_PREFIX):
             raise ConfigError(f"{where} has a column {name!r}, which is reserved for lineage; rename it")
         if name in seen:
             raise ConfigError(f"{where} names the column {name!r} twice; name it once")

@@ -7,8 +7,8 @@ with recursive w(origin, id) as (select distinct requires_task_id, requires_task
    select e.requires_task_id as id from strandline.ing_task_dependency e where e.task_id = w.id and not e.satisfied
    union all select x.id from strandline.ing_task x where t.kind_code = 'GATE' and t.cursor_id is null and x.plan_id = (t.params ->> 'plan')::bigint and x.status_code in ('QUEUED', 'RUNNING') and x.unmet > 0
    union all select x.id from strandline.ing_task x where t.kind_code = 'GATE' and x.cursor_id = t.cursor_id and x.generation > 0 and x.status_code in ('QUEUED', 'RUNNING') and x.lo < t.lo and x.unmet > 0) n)
-select t.id as task, t.provenance_code, case when g.kind_code <> 'GATE' then 'task ' || g.id when g.cursor_id is null then 'plan ' || (g.params ->> 'plan') else g.provenance_code || '>' || c.cursor_key end as parent
-from w join strandline.ing_task_dependency e on e.task_id = w.id and e.requires_task_id = w.origin and not e.satisfied join strandline.ing_task t on t.id = w.id
+select case when g.kind_code <> 'GATE' then 'task ' || g.id when g.cursor_id is null then 'plan ' || (g.params ->> 'plan') else g.provenance_code || '>' || c.cursor_key end as parent
+from w join strandline.ing_task_dependency e on e.task_id = w.id and e.requires_task_id = w.origin and not e.satisfied
 join strandline.ing_task g on g.id = w.origin left join strandline.ing_cursor c on c.id = g.cursor_id limit 1;
 
 -- name: gate.cover

@@ -27,7 +27,8 @@ where r.finished_at is null and t.status_code = 'RUNNING' and t.cancel_requested
 
 -- name: status.failures
 -- Tasks that were given up, at most $7: of plan $1, or of plans $2 where they meet [$5, $6) of cursor $3 in generation $4. Those that were cut anew have gone on in others.
-select t.id as task_id, t.lo, t.hi, t.attempt_no as attempts, t.last_error, t.reason_code, t.status_code, t.plan_id, count(*) over () as total
+-- The attempts are those that ended: the number of a task that was queued again is that of one that may never have begun.
+select t.id as task_id, t.lo, t.hi, coalesce((select max(r.attempt_no) from strandline.ing_task_run r where r.task_id = t.id and r.status_code not in ('PLANNED', 'RUNNING')), 0)::int as attempts, t.last_error, t.reason_code, t.status_code, t.plan_id, count(*) over () as total
 from strandline.ing_task t
 where t.status_code in ('FAILED', 'CANCELLED') and t.reason_code is distinct from 'SPLIT' and (t.plan_id = $1
   or (t.plan_id = any($2::bigint[]) and t.cursor_id = $3 and t.generation = $4 and t.lo < $6::bigint and t.hi > $5::bigint))

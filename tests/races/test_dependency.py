@@ -413,6 +413,9 @@ def test_a_retry_and_a_planner_do_not_close_a_circle(
         b.result()
 
 
+# What others load, and what stays fallen ------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("step", [10, 5], ids=["the same cuts", "other cuts"])
 def test_dependents_of_a_plan_go_on_when_another_has_loaded_its_window(
     step: int, ledger: _core.Ledger, database: Database
